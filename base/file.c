@@ -1,0 +1,141 @@
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum choir_err file_read_fd(int fd, size_t max, uint8_t **bytes, size_t *len)
+{
+    enum choir_err err = CHOIR_ERR_IO;
+    uint8_t *content = NULL;
+    size_t filled = 0;
+    struct stat about;
+
+    if (fstat(fd, &about) != 0)
+        goto out;
+    if (about.st_size < 0 || (uintmax_t)about.st_size > max) {
+        err = CHOIR_ERR_FORMAT;
+        goto out;
+    }
+    content = malloc((size_t)about.st_size + 1);
+    if (content == NULL) {
+        err = CHOIR_ERR_MEMORY;
+        goto out;
+    }
+    while (filled < (size_t)about.st_size) {
+        ssize_t got = pread(fd, content + filled, (size_t)about.st_size - filled, (off_t)filled);
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            goto out;
+        if (got == 0)
+            break; // shrank since fstat: what is there is the file
+        filled += (size_t)got;
+    }
+    content[filled] = 0;
+    *len = filled;
+    *bytes = content;
+    content = NULL;
+    err = CHOIR_OK;
+out:
+    free(content);
+    return err;
+}
+
+enum choir_err file_read(const char *path, size_t max, uint8_t **bytes, size_t *len)
+{
+    enum choir_err err;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return errno == ENOENT ? CHOIR_ERR_MISSING : CHOIR_ERR_IO;
+    err = file_read_fd(fd, max, bytes, len);
+    close(fd);
+    return err;
+}
+
+static enum choir_err write_all(int fd, const uint8_t *bytes, size_t len)
+{
+    while (len > 0) {
+        ssize_t wrote = write(fd, bytes, len);
+
+        if (wrote < 0 && errno == EINTR)
+            continue;
+        if (wrote <= 0)
+            return CHOIR_ERR_IO;
+        bytes += wrote;
+        len -= (size_t)wrote;
+    }
+    return CHOIR_OK;
+}
+
+// Makes the name itself durable: the folder that holds it is fsynced.
+static enum choir_err sync_folder_of(int dir_fd, const char *name)
+{
+    enum choir_err err;
+    char folder[PATH_MAX];
+    char *slash;
+    int fd;
+
+    if ((size_t)snprintf(folder, sizeof folder, "%s", name) >= sizeof folder)
+        return CHOIR_ERR_IO;
+    slash = strrchr(folder, '/');
+    if (slash == NULL)
+        snprintf(folder, sizeof folder, ".");
+    else
+        slash[slash == folder ? 1 : 0] = '\0';
+    fd = openat(dir_fd, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return CHOIR_ERR_IO;
+    err = fsync(fd) == 0 ? CHOIR_OK : CHOIR_ERR_IO;
+    close(fd);
+    return err;
+}
+
+enum choir_err file_replace(int dir_fd, const char *name, unsigned mode, const void *bytes,
+                            size_t len)
+{
+    enum choir_err err = CHOIR_ERR_IO;
+    char temporary[PATH_MAX];
+    int fd;
+
+    if ((size_t)snprintf(temporary, sizeof temporary, "%s.tmp", name) >= sizeof temporary)
+        return CHOIR_ERR_IO;
+    fd = openat(dir_fd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+    if (fd < 0)
+        return CHOIR_ERR_IO;
+    err = write_all(fd, bytes, len);
+    if (err == CHOIR_OK && fsync(fd) != 0)
+        err = CHOIR_ERR_IO;
+    if (close(fd) != 0)
+        err = CHOIR_ERR_IO;
+    if (err == CHOIR_OK && renameat(dir_fd, temporary, dir_fd, name) != 0)
+        err = CHOIR_ERR_IO;
+    if (err == CHOIR_OK)
+        return sync_folder_of(dir_fd, name);
+    unlinkat(dir_fd, temporary, 0);
+    return err;
+}
+
+enum choir_err file_make_dir(const char *path)
+{
+    char prefix[PATH_MAX];
+
+    if ((size_t)snprintf(prefix, sizeof prefix, "%s", path) >= sizeof prefix)
+        return CHOIR_ERR_IO;
+    for (char *at = prefix + 1; *at != '\0'; at++) {
+        if (*at != '/')
+            continue;
+        *at = '\0';
+        if (mkdir(prefix, 0700) != 0 && errno != EEXIST)
+            return CHOIR_ERR_IO;
+        *at = '/';
+    }
+    return mkdir(prefix, 0700) == 0 || errno == EEXIST ? CHOIR_OK : CHOIR_ERR_IO;
+}

@@ -1,0 +1,33 @@
+/* file - whole files: read with a limit, written so that a crash leaves the old or the new one.
+ *
+ * A failed fsync is final: the pages may already be marked clean, so nothing here retries it
+ * (Rebello et al., "Can Applications Recover from fsync Failures?", ATC 2020).
+ */
+#ifndef CHOIR_BASE_FILE_H
+#define CHOIR_BASE_FILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+/* Reads the file whole. On CHOIR_OK *bytes is the caller's (free) and ends with one zero byte
+ * that *len does not count. Fails with CHOIR_ERR_MISSING if there is none, CHOIR_ERR_FORMAT if
+ * it holds more than `max` bytes, CHOIR_ERR_IO or CHOIR_ERR_MEMORY. */
+CHOIR_MUST_CHECK enum choir_err file_read(const char *path, size_t max, uint8_t **bytes,
+                                          size_t *len);
+
+/* The same from an open descriptor, from its beginning (pread); the descriptor stays open. */
+CHOIR_MUST_CHECK enum choir_err file_read_fd(int fd, size_t max, uint8_t **bytes, size_t *len);
+
+/* Replaces the file `name` in the folder `dir_fd` (AT_FDCWD for the working folder) atomically
+ * and durably: temporary file of mode `mode`, written, fsynced, renamed, folder fsynced. When
+ * CHOIR_OK is returned the new content survives a power cut. Fails with CHOIR_ERR_IO (errno
+ * says why); the old file is then untouched. */
+CHOIR_MUST_CHECK enum choir_err file_replace(int dir_fd, const char *name, unsigned mode,
+                                             const void *bytes, size_t len);
+
+/* Makes the folder and, if needed, its parents, with mode 0700. An existing one is fine. */
+CHOIR_MUST_CHECK enum choir_err file_make_dir(const char *path);
+
+#endif

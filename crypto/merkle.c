@@ -1,0 +1,212 @@
+#include "crypto/merkle.h"
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void node_hash(uint8_t hash[static HASH_BYTES], const uint8_t left[static HASH_BYTES],
+                      const uint8_t right[static HASH_BYTES])
+{
+    uint8_t pair[1 + 2 * HASH_BYTES];
+
+    pair[0] = MERKLE_NODE_PREFIX;
+    memcpy(pair + 1, left, HASH_BYTES);
+    memcpy(pair + 1 + HASH_BYTES, right, HASH_BYTES);
+    hash_bytes(hash, pair, sizeof pair);
+}
+
+void merkle_leaf(uint8_t hash[static HASH_BYTES], const void *leaf, size_t len)
+{
+    static const uint8_t prefix = MERKLE_LEAF_PREFIX;
+    struct hash_stream *stream = NULL;
+    enum choir_err err = hash_new(&stream);
+
+    if (err != CHOIR_OK)
+        abort(); // no tree without a hash; hash_bytes() has the same rule
+    hash_add(stream, &prefix, 1);
+    hash_add(stream, leaf, len);
+    hash_end(stream, hash);
+    hash_free(stream);
+}
+
+// The largest power of two below n, n >= 2.
+static size_t split(size_t n)
+{
+    size_t half = 1;
+
+    while (half < n - half)
+        half *= 2;
+    return half;
+}
+
+// Bottom-up over complete subtrees: one root per set bit of the count, like binary addition.
+void merkle_root(uint8_t root[static HASH_BYTES], const uint8_t (*leaves)[HASH_BYTES], size_t n)
+{
+    uint8_t peak[64][HASH_BYTES];
+    size_t n_peaks = 0;
+
+    if (n == 0) {
+        hash_bytes(root, "", 0);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        memcpy(peak[n_peaks++], leaves[i], HASH_BYTES);
+        for (size_t bits = i; (bits & 1) != 0; bits >>= 1) {
+            n_peaks--;
+            node_hash(peak[n_peaks - 1], peak[n_peaks - 1], peak[n_peaks]);
+        }
+    }
+    while (n_peaks > 1) {
+        n_peaks--;
+        node_hash(peak[n_peaks - 1], peak[n_peaks - 1], peak[n_peaks]);
+    }
+    memcpy(root, peak[0], HASH_BYTES);
+}
+
+static void add_to_proof(struct merkle_proof *proof, const uint8_t (*leaves)[HASH_BYTES], size_t n)
+{
+    assert(proof->n < MERKLE_PROOF_MAX);
+    merkle_root(proof->hash[proof->n++], leaves, n);
+}
+
+// Proofs are written from the leaf up, so each level appends after the level below it.
+static void reverse(struct merkle_proof *proof)
+{
+    for (size_t i = 0; i < proof->n / 2; i++) {
+        uint8_t swap[HASH_BYTES];
+
+        memcpy(swap, proof->hash[i], HASH_BYTES);
+        memcpy(proof->hash[i], proof->hash[proof->n - 1 - i], HASH_BYTES);
+        memcpy(proof->hash[proof->n - 1 - i], swap, HASH_BYTES);
+    }
+}
+
+void merkle_prove_inclusion(struct merkle_proof *proof, const uint8_t (*leaves)[HASH_BYTES],
+                            size_t n, size_t index)
+{
+    assert(index < n);
+    proof->n = 0;
+    while (n > 1) {
+        size_t half = split(n);
+
+        if (index < half) {
+            add_to_proof(proof, leaves + half, n - half);
+            n = half;
+        } else {
+            add_to_proof(proof, leaves, half);
+            leaves += half;
+            index -= half;
+            n -= half;
+        }
+    }
+    reverse(proof);
+}
+
+enum choir_err merkle_check_inclusion(const struct merkle_proof *proof,
+                                      const uint8_t leaf[static HASH_BYTES], uint64_t index,
+                                      uint64_t n, const uint8_t root[static HASH_BYTES])
+{
+    uint8_t hash[HASH_BYTES];
+    uint64_t last = n - 1;
+
+    if (index >= n || proof->n > MERKLE_PROOF_MAX)
+        return CHOIR_ERR_FORGED;
+    memcpy(hash, leaf, HASH_BYTES);
+    for (size_t i = 0; i < proof->n; i++) {
+        if (last == 0)
+            return CHOIR_ERR_FORGED;
+        if ((index & 1) != 0 || index == last) {
+            node_hash(hash, proof->hash[i], hash);
+            while ((index & 1) == 0 && index != 0) {
+                index >>= 1;
+                last >>= 1;
+            }
+        } else {
+            node_hash(hash, hash, proof->hash[i]);
+        }
+        index >>= 1;
+        last >>= 1;
+    }
+    return last == 0 && memcmp(hash, root, HASH_BYTES) == 0 ? CHOIR_OK : CHOIR_ERR_FORGED;
+}
+
+void merkle_prove_consistency(struct merkle_proof *proof, const uint8_t (*leaves)[HASH_BYTES],
+                              size_t m, size_t n)
+{
+    bool old_is_subtree = true; // the old tree is the complete subtree now looked at
+
+    assert(m <= n);
+    proof->n = 0;
+    if (m == 0 || m == n)
+        return;
+    while (m != n) {
+        size_t half = split(n);
+
+        if (m <= half) {
+            add_to_proof(proof, leaves + half, n - half);
+            n = half;
+        } else {
+            add_to_proof(proof, leaves, half);
+            leaves += half;
+            m -= half;
+            n -= half;
+            old_is_subtree = false;
+        }
+    }
+    if (!old_is_subtree)
+        add_to_proof(proof, leaves, n);
+    reverse(proof);
+}
+
+enum choir_err merkle_check_consistency(const struct merkle_proof *proof, uint64_t m,
+                                        const uint8_t old_root[static HASH_BYTES], uint64_t n,
+                                        const uint8_t new_root[static HASH_BYTES])
+{
+    uint8_t old_hash[HASH_BYTES], new_hash[HASH_BYTES];
+    uint64_t index = m - 1, last = n - 1;
+    size_t i = 0;
+
+    if (m > n || proof->n > MERKLE_PROOF_MAX)
+        return CHOIR_ERR_FORGED;
+    if (m == n)
+        return proof->n == 0 && memcmp(old_root, new_root, HASH_BYTES) == 0 ? CHOIR_OK
+                                                                             : CHOIR_ERR_FORGED;
+    if (m == 0) { // every tree begins with the empty one; its root is fixed
+        hash_bytes(old_hash, "", 0);
+        return proof->n == 0 && memcmp(old_root, old_hash, HASH_BYTES) == 0 ? CHOIR_OK
+                                                                             : CHOIR_ERR_FORGED;
+    }
+    while ((index & 1) != 0) {
+        index >>= 1;
+        last >>= 1;
+    }
+    if (index == 0) { // the old tree is a complete subtree: its root opens the path
+        memcpy(old_hash, old_root, HASH_BYTES);
+    } else {
+        if (proof->n == 0)
+            return CHOIR_ERR_FORGED;
+        memcpy(old_hash, proof->hash[i++], HASH_BYTES);
+    }
+    memcpy(new_hash, old_hash, HASH_BYTES);
+    for (; i < proof->n; i++) {
+        if (last == 0)
+            return CHOIR_ERR_FORGED;
+        if ((index & 1) != 0 || index == last) {
+            node_hash(old_hash, proof->hash[i], old_hash);
+            node_hash(new_hash, proof->hash[i], new_hash);
+            while ((index & 1) == 0 && index != 0) {
+                index >>= 1;
+                last >>= 1;
+            }
+        } else {
+            node_hash(new_hash, new_hash, proof->hash[i]);
+        }
+        index >>= 1;
+        last >>= 1;
+    }
+    if (last != 0 || memcmp(old_hash, old_root, HASH_BYTES) != 0 ||
+        memcmp(new_hash, new_root, HASH_BYTES) != 0)
+        return CHOIR_ERR_FORGED;
+    return CHOIR_OK;
+}
