@@ -1,0 +1,67 @@
+/* trainer - the local part of a round: a site's training from the global model to its delta.
+ *
+ * Each step draws a Poisson sample of the records (each with chance sampling_rate, on its own),
+ * adds up their gradients and divides by the public number sampling_rate * nominal_size, never
+ * by the drawn count. With `dp` each record's gradient is clipped to clip_norm and Gaussian
+ * noise of standard deviation noise_multiplier * clip_norm is added to the sum (DP-SGD: Abadi
+ * et al., CCS 2016, algorithm 1); an empty sample gives noise alone. Per-record norms come from
+ * the norm trick, |a|^2 |d|^2 layer by layer, so memory does not grow with the batch.
+ *
+ * l2 and proximal_mu act on the parameters after that and touch no record. The optimiser's
+ * state is fresh in each round. All memory is taken by trainer_new(): none in a step.
+ * One trainer belongs to one thread.
+ */
+#ifndef CHOIR_TRAIN_TRAINER_H
+#define CHOIR_TRAIN_TRAINER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "crypto/rng.h"
+#include "train/dataset.h"
+#include "train/model.h"
+#include "train/optimizer.h"
+
+enum { TRAINER_MAX_STEPS = 1000000 };
+
+struct training {
+    uint32_t local_steps; // 1..TRAINER_MAX_STEPS
+    struct optimizer_spec optimizer;
+    double l2;            // >= 0: adds l2 * w to the gradient
+    double proximal_mu;   // >= 0: adds mu * (w - w_global), FedProx (arXiv 1812.06127)
+    double sampling_rate; // (0, 1]
+    double nominal_size;  // >= 1, public
+    bool dp;
+    double clip_norm, noise_multiplier; // > 0, where dp
+};
+
+struct trainer;
+
+/* What a round did; for the site itself, never sent: both numbers come from its records. */
+struct trainer_report {
+    uint64_t n_drawn;   // records drawn over all steps
+    double mean_loss;   // over them, before each step; NaN when none was drawn
+    uint64_t n_clipped; // of them, gradients that were clipped (0 without dp)
+};
+
+/* `dataset` is borrowed for the trainer's life. Fails with CHOIR_ERR_FORMAT when a value is out
+ * of range or the data does not fit the model (diag says which; may be NULL), CHOIR_ERR_MEMORY. */
+CHOIR_MUST_CHECK enum choir_err trainer_new(const struct model_spec *model,
+                                            const struct dataset *dataset,
+                                            const struct training *training, struct trainer **out,
+                                            struct choir_diag *diag);
+void trainer_free(struct trainer *trainer);
+
+size_t trainer_n_params(const struct trainer *trainer);
+
+/* Runs local_steps steps from `global` [n_params] and writes the move of the parameters into
+ * delta [n_params]; every element is finite. `sample` and `noise` are two different streams,
+ * from rng_open() except in tests. report may be NULL.
+ * Fails with CHOIR_ERR_FORMAT if a parameter stops being finite; delta is then all zeros. */
+CHOIR_MUST_CHECK enum choir_err trainer_run_round(struct trainer *trainer, const float *global,
+                                                  float *delta, struct rng *sample,
+                                                  struct rng *noise, struct trainer_report *report);
+
+#endif
