@@ -9,6 +9,9 @@
  * With a header row columns are found by name and unlisted ones are left out. Without one the
  * listed columns are the fields in their order; the label is the listed column (of kind
  * SCHEMA_IGNORE) that bears the label's name or, if none does, one more field at the end.
+ *
+ * A field equals a level or a code if the texts are the same or, where both are numbers, the
+ * numbers are: a file may write 1.0 for the level "1".
  */
 #ifndef CHOIR_TRAIN_SCHEMA_H
 #define CHOIR_TRAIN_SCHEMA_H
