@@ -1,0 +1,127 @@
+/* entry - the typed lines of a site's ledger and of the federation's log, and their bytes.
+ *
+ * An entry has exactly one encoding (FORMAT.md, section 1): entry_decode() takes only what
+ * entry_encode() gives, so the hash of the bytes is the hash of the meaning. An entry states
+ * what was released (mechanism and parameters), never an epsilon: whoever reads it computes
+ * epsilon with an accountant of their own choice.
+ */
+#ifndef CHOIR_LEDGER_ENTRY_H
+#define CHOIR_LEDGER_ENTRY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "crypto/hash.h"
+#include "crypto/sign.h"
+#include "privacy/event.h"
+
+enum {
+    ENTRY_VERSION = 1,
+    ENTRY_RUN_BYTES = 16,
+    ENTRY_ID_BYTES = 16,     // of a federation
+    ENTRY_NAME_MAX = 64,     // a data id or a name, with its terminating zero
+    ENTRY_EVENTS_MAX = 8,    // events of one round
+    ENTRY_SITES_MAX = 1000,  // sites of one round
+    ENTRY_BYTES_MAX = 65536, // one encoded entry
+    ENTRY_SALT_BYTES = 16,
+};
+
+enum entry_kind {
+    ENTRY_GENESIS = 1, // first entry of either: whose it is
+    ENTRY_RESERVE = 2, // ledger: the whole schedule of a run is set aside
+    ENTRY_COMMIT = 3,  // ledger: one round's update may leave
+    ENTRY_ROSTER = 16, // log, all from here on
+    ENTRY_RUN_START = 17,
+    ENTRY_ROUND_OPEN = 18,
+    ENTRY_SURVIVORS = 19,
+    ENTRY_ROUND_CLOSE = 20,
+    ENTRY_RUN_END = 21,
+};
+
+enum entry_scope { ENTRY_SCOPE_LEDGER = 1, ENTRY_SCOPE_LOG = 2 };
+enum entry_unit { ENTRY_UNIT_RECORD = 1, ENTRY_UNIT_PATIENT = 2, ENTRY_UNIT_SITE = 3 };
+enum entry_neighboring { ENTRY_ADD_OR_REMOVE_ONE = 1, ENTRY_REPLACE_ONE = 2 };
+enum entry_outcome { ENTRY_RUN_COMPLETE = 1, ENTRY_RUN_STOPPED = 2 };
+
+struct entry_genesis {
+    enum entry_scope scope;
+    char name[ENTRY_NAME_MAX];          // ledger: the data id; log: the federation's name
+    uint8_t federation[ENTRY_ID_BYTES]; // log: the federation id; ledger: zeros
+    uint8_t public_key[SIGN_PUBLIC_BYTES];
+};
+
+/* RESERVE: rounds first..last of a run, each with `events`. COMMIT: first == last, the events
+ * are exactly those of the reservation, and the digest is that of the bytes that may leave. */
+struct entry_spend {
+    char data_id[ENTRY_NAME_MAX];
+    uint8_t plan_hash[HASH_BYTES];
+    uint8_t run[ENTRY_RUN_BYTES];
+    uint64_t first_round, last_round;
+    enum entry_unit unit;
+    enum entry_neighboring neighboring;
+    double delta;                   // at which the plan states epsilon, [0, 1)
+    char mechanism[ENTRY_NAME_MAX]; // as in the plan: "dp-sgd", "none"
+    size_t n_events;                // of ONE round; 0 with mechanism "none"
+    struct privacy_event events[ENTRY_EVENTS_MAX];
+    uint8_t update_digest[HASH_BYTES]; // COMMIT: SHA-256 of the update; RESERVE: zeros
+};
+
+struct entry_site {
+    uint32_t id;
+    uint8_t digest[HASH_BYTES]; // ROUND_CLOSE: SHA-256 of the update as received, zeros where
+                                // it was masked or not kept; otherwise zeros
+};
+
+/* One struct for the log's entries about a run; each kind uses the fields that it names. */
+struct entry_step {
+    uint8_t run[ENTRY_RUN_BYTES];    // every kind
+    uint8_t plan_hash[HASH_BYTES];   // RUN_START
+    uint64_t round;                  // ROUND_OPEN, SURVIVORS, ROUND_CLOSE; RUN_END: rounds closed
+    uint32_t attempt;                // ROUND_OPEN, SURVIVORS, ROUND_CLOSE
+    uint8_t roster_hash[HASH_BYTES]; // RUN_START
+    uint8_t model_hash[HASH_BYTES];  // every kind but SURVIVORS: the model before (RUN_START,
+                                     // ROUND_OPEN) or after (ROUND_CLOSE, RUN_END)
+    uint8_t transcript[HASH_BYTES];  // ROUND_OPEN: R0; SURVIVORS: R3
+    uint8_t sum_hash[HASH_BYTES];    // ROUND_CLOSE: SHA-256 of the opened sum
+    uint32_t missing_ppm;            // ROUND_CLOSE: public nominal data not heard, at most 10^6
+    enum entry_outcome outcome;      // RUN_END
+    size_t n_sites;                  // ROUND_OPEN: V0, SURVIVORS and ROUND_CLOSE: U; ids ascending
+    struct entry_site sites[ENTRY_SITES_MAX];
+};
+
+struct entry_roster {
+    uint64_t epoch;
+    uint8_t roster_hash[HASH_BYTES];
+};
+
+struct entry {
+    enum entry_kind kind;
+    uint64_t time; // seconds since 1970, as the writer's clock said; proves nothing
+    union {
+        struct entry_genesis genesis;
+        struct entry_spend spend; // RESERVE, COMMIT
+        struct entry_step step;   // RUN_START .. RUN_END
+        struct entry_roster roster;
+    };
+};
+
+/* Writes the one encoding of `entry` into bytes[0..max). Fails with CHOIR_ERR_FORMAT if a field
+ * is out of its range or there is no room. */
+CHOIR_MUST_CHECK enum choir_err entry_encode(const struct entry *entry, uint8_t *bytes, size_t max,
+                                             size_t *len);
+
+/* The reverse; bytes[0..len) may come from anybody. Fails with CHOIR_ERR_FORMAT if they are not
+ * exactly what entry_encode() gives. */
+CHOIR_MUST_CHECK enum choir_err entry_decode(const uint8_t *bytes, size_t len, struct entry *entry);
+
+/* The leaf hash of an entry: SHA-256(0x00 || salt || bytes). */
+void entry_leaf(uint8_t leaf[static HASH_BYTES], const uint8_t salt[static ENTRY_SALT_BYTES],
+                const uint8_t *bytes, size_t len);
+
+/* Short fixed words for people: "COMMIT", "record", "add_or_remove_one"; "?" if unknown. */
+const char *entry_kind_text(enum entry_kind kind);
+const char *entry_unit_text(enum entry_unit unit);
+const char *entry_neighboring_text(enum entry_neighboring neighboring);
+
+#endif

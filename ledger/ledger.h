@@ -1,0 +1,136 @@
+/* ledger - what a site has spent of the privacy budget of one data set, and the one door
+ * through which an update leaves.
+ *
+ * The door: the bytes are made durable first (file outbox/<digest>, file and folder fsynced),
+ * then one SQLite transaction holds the charge, its entry and a new signed head, and only then
+ * ledger_charge() hands out a descriptor to read the bytes from. Asking again for a charged
+ * (run, round) gives the same bytes; nothing is ever refunded, charged twice or redrawn.
+ *
+ * A failed write or fsync ends the ledger: it answers CHOIR_ERR_IO to everything from then on,
+ * because after a failed fsync nobody knows what is on the disk. The next start finds out.
+ *
+ * The signing key lives in the same database, so that who deletes the ledger loses the key.
+ * ledger_open() never makes a ledger: a site whose key is in the roster but whose ledger is
+ * gone must not get an empty one.
+ *
+ * After ledger_open() no file is opened any more except below the outbox folder, by openat().
+ * One ledger belongs to one thread, one process and one SQLite connection.
+ */
+#ifndef CHOIR_LEDGER_LEDGER_H
+#define CHOIR_LEDGER_LEDGER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "crypto/hash.h"
+#include "crypto/sign.h"
+#include "ledger/entry.h"
+#include "ledger/head.h"
+#include "privacy/event.h"
+
+struct ledger;
+struct ledger_draft; // an update being written, not yet charged
+
+/* Makes DIR/ledger.db (CHOIR_ERR_REFUSED if there is one) and DIR/outbox, with a fresh signing
+ * key, sealed by `passphrase` unless NULL, and a GENESIS entry. `cheap` lowers the cost of
+ * guessing the passphrase: for demos and tests. DIR must exist. */
+CHOIR_MUST_CHECK enum choir_err ledger_create(const char *dir, const char *data_id,
+                                              const char *passphrase, bool cheap,
+                                              uint8_t public_key[static SIGN_PUBLIC_BYTES]);
+
+/* Opens DIR/ledger.db, checks it (SQLite's own check, every leaf, the signed head, that the
+ * charges are those of the entries and every charge's bytes are there), removes leftovers of a
+ * crash from the outbox, and does one write so that all files are open. Fails with
+ * CHOIR_ERR_MISSING if there is no ledger, CHOIR_ERR_FORGED if it does not hold together or
+ * the passphrase is wrong, CHOIR_ERR_AGAIN if another process has it open, or CHOIR_ERR_IO. */
+CHOIR_MUST_CHECK enum choir_err ledger_open(const char *dir, const char *passphrase,
+                                            struct ledger **out);
+void ledger_close(struct ledger *ledger);
+
+const char *ledger_data_id(const struct ledger *ledger);
+const uint8_t *ledger_public_key(const struct ledger *ledger); // SIGN_PUBLIC_BYTES
+/* The newest signed head. */
+void ledger_head(const struct ledger *ledger, struct head *head);
+
+/* What has been spent or set aside: events with their counts multiplied out, for an accountant. */
+struct ledger_total {
+    size_t n;
+    struct privacy_event *events; // free with ledger_total_free()
+    bool unprotected;             // a run with mechanism "none" is among them: no finite epsilon
+};
+
+void ledger_total_free(struct ledger_total *total);
+
+/* Of committed rounds only, or with all that reservations still hold (`with_reserved`). */
+CHOIR_MUST_CHECK enum choir_err ledger_total(struct ledger *ledger, bool with_reserved,
+                                             struct ledger_total *total);
+
+/* Decides inside the transaction of ledger_reserve(): `total` is what would be spent at most,
+ * the new reservation included. Returns CHOIR_OK to allow, CHOIR_ERR_REFUSED to refuse. */
+typedef enum choir_err ledger_decide(void *context, const struct ledger_total *total);
+
+/* Sets the whole schedule of a run aside, once: a second call with the same content is
+ * CHOIR_OK and adds nothing; with other content it is CHOIR_ERR_REFUSED. `data_id` and
+ * `update_digest` of `spend` are ignored. */
+CHOIR_MUST_CHECK enum choir_err ledger_reserve(struct ledger *ledger,
+                                               const struct entry_spend *spend,
+                                               ledger_decide *decide, void *context);
+
+/* The bytes charged for (run, round), if any: look here before training. On CHOIR_OK *fd is a
+ * descriptor to read from, the caller's to close. CHOIR_ERR_MISSING: not charged.
+ * CHOIR_ERR_REFUSED: charged, but the bytes were erased after the round closed. */
+CHOIR_MUST_CHECK enum choir_err ledger_find_charge(struct ledger *ledger,
+                                                   const uint8_t run[static ENTRY_RUN_BYTES],
+                                                   uint64_t round, int *fd,
+                                                   uint8_t digest[static HASH_BYTES]);
+
+/* A new update: begin, add the bytes in order, then ledger_charge(), which takes the draft.
+ * ledger_draft_drop() throws one away (NULL is allowed). One draft at a time. */
+CHOIR_MUST_CHECK enum choir_err ledger_draft_begin(struct ledger *ledger,
+                                                   struct ledger_draft **out);
+CHOIR_MUST_CHECK enum choir_err ledger_draft_add(struct ledger_draft *draft, const void *bytes,
+                                                 size_t len);
+void ledger_draft_drop(struct ledger_draft *draft);
+
+/* THE DOOR. Charges one round of a reserved run with the draft's bytes and gives a read-only
+ * descriptor of exactly the charged bytes. The draft is used up, whatever the result. If
+ * (run, round) is charged already, the draft is thrown away and the charged bytes are given.
+ * Fails with CHOIR_ERR_REFUSED if the run is not reserved or the round is outside of it. */
+CHOIR_MUST_CHECK enum choir_err ledger_charge(struct ledger *ledger,
+                                              const uint8_t run[static ENTRY_RUN_BYTES],
+                                              uint64_t round, struct ledger_draft *draft, int *fd,
+                                              uint8_t digest[static HASH_BYTES]);
+
+/* Says that the round is over: the bytes of rounds of this run that closed `keep` or more rounds
+ * before it are erased; the charges stay. */
+CHOIR_MUST_CHECK enum choir_err ledger_round_closed(struct ledger *ledger,
+                                                    const uint8_t run[static ENTRY_RUN_BYTES],
+                                                    uint64_t round, uint64_t keep);
+
+/* Marks of the protocol, durable when CHOIR_OK is returned.
+ * attempt: (round, attempt) of a run must be above every earlier one; CHOIR_ERR_REFUSED if not
+ *   (also for the very same again, and for a round in which an UNMASK was sent).
+ * consent: one R3 for each R2; the same pair again is CHOIR_OK, another R3 CHOIR_ERR_REFUSED.
+ * unmask: no attempt of this round after it. */
+CHOIR_MUST_CHECK enum choir_err ledger_mark_attempt(struct ledger *ledger,
+                                                    const uint8_t run[static ENTRY_RUN_BYTES],
+                                                    uint64_t round, uint32_t attempt,
+                                                    const uint8_t r0[static HASH_BYTES]);
+CHOIR_MUST_CHECK enum choir_err ledger_mark_consent(struct ledger *ledger,
+                                                    const uint8_t r2[static HASH_BYTES],
+                                                    const uint8_t r3[static HASH_BYTES]);
+CHOIR_MUST_CHECK enum choir_err ledger_mark_unmask(struct ledger *ledger,
+                                                   const uint8_t run[static ENTRY_RUN_BYTES],
+                                                   uint64_t round);
+
+/* Writes everything an auditor needs, as one file (FORMAT.md, section 3), replaced atomically. */
+CHOIR_MUST_CHECK enum choir_err ledger_export(struct ledger *ledger, int dir_fd, const char *path);
+
+/* Every entry in order, for programs that show them; stops at the first `visit` not CHOIR_OK. */
+typedef enum choir_err ledger_visit(void *context, uint64_t index, const struct entry *entry);
+CHOIR_MUST_CHECK enum choir_err ledger_each(struct ledger *ledger, ledger_visit *visit,
+                                            void *context);
+
+#endif
