@@ -1,0 +1,40 @@
+/* aggregator - the settings of the aggregator: its keys, state and the addresses it binds.
+ *
+ * Relative paths are relative to the folder of the file and come out joined with it.
+ */
+#ifndef CHOIR_CONFIGS_AGGREGATOR_H
+#define CHOIR_CONFIGS_AGGREGATOR_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "crypto/hash.h"
+
+enum { AGGREGATOR_MAX_BYTES = 64 << 10 };
+
+enum aggregator_log { AGGREGATOR_LOG_TEXT, AGGREGATOR_LOG_JSON };
+
+struct aggregator_config {
+    char *state_dir;
+    char *roster;
+    uint8_t root[HASH_BYTES]; // SHA-256 of the federation's root public key
+    char *keys;
+    char *passphrase_file; // NULL: the program asks, or takes a systemd credential
+    char *control;         // "tcp://HOST:PORT"
+    char *bulk;            // "tcp://HOST:PORT", another one
+    enum aggregator_log log;
+};
+
+/* On CHOIR_OK *out is the caller's, to be freed with aggregator_config_free(). Fails with
+ * CHOIR_ERR_FORMAT, CHOIR_ERR_MISSING, CHOIR_ERR_IO or CHOIR_ERR_MEMORY; diag says where. */
+CHOIR_MUST_CHECK enum choir_err aggregator_config_read(const char *path,
+                                                       struct aggregator_config **out,
+                                                       struct choir_diag *diag);
+
+/* NULL is allowed. */
+void aggregator_config_free(struct aggregator_config *aggregator);
+
+/* The JSON Schema of aggregator settings; *text is the caller's (free). */
+CHOIR_MUST_CHECK enum choir_err aggregator_schema_json(char **text);
+
+#endif

@@ -1,0 +1,124 @@
+/* plan - the whole of a study, as everybody who takes part reads and signs it.
+ *
+ * A plan is JSON of at most PLAN_MAX_BYTES, read strictly by the table in plan_table.c, from
+ * which the JSON Schema is printed too. What is signed is the SHA-256 of the bytes as received.
+ * After plan_read() everything here has been checked, also across fields: its users need not
+ * check again. Plain data; it does not change after reading, so any thread may read it.
+ */
+#ifndef CHOIR_CONFIGS_PLAN_H
+#define CHOIR_CONFIGS_PLAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "crypto/hash.h"
+#include "train/model.h"
+#include "train/schema.h"
+#include "train/server.h"
+#include "train/trainer.h"
+
+enum {
+    PLAN_MAX_BYTES = 256 << 10,
+    PLAN_MAX_SITES = 1000,
+    PLAN_MAX_ROUNDS = 100000,
+    PLAN_MAX_STAGES = 16,
+};
+
+enum plan_unit { PLAN_UNIT_RECORD, PLAN_UNIT_PATIENT }; // what one change of the data adds
+enum plan_mechanism { PLAN_MECHANISM_NONE, PLAN_MECHANISM_DP_SGD };
+enum plan_neighboring { PLAN_ADD_OR_REMOVE_ONE };
+
+/* Steps of the way of one number, each from one type to another (plan_stage.h). */
+enum plan_stage {
+    PLAN_STAGE_READ,             // -> RECORDS
+    PLAN_STAGE_UNIT_GRADIENTS,   // RECORDS -> UNIT_GRADIENTS
+    PLAN_STAGE_DP_SGD,           // UNIT_GRADIENTS -> NOISED_INTEGERS
+    PLAN_STAGE_SGD,              // UNIT_GRADIENTS -> PLAIN_INTEGERS
+    PLAN_STAGE_SUM,              // NOISED_INTEGERS or PLAIN_INTEGERS -> SUM
+    PLAN_STAGE_SERVER_OPTIMIZER, // SUM -> MODEL
+};
+
+struct plan_site {
+    char *name;            // as in the roster
+    uint64_t nominal_size; // public; weight and divisor, never the true count
+};
+
+struct plan_privacy {
+    enum plan_mechanism mechanism;
+    double sampling_rate; // (0, 1], chance of a record to be in the batch of a local step
+    // PLAN_MECHANISM_DP_SGD only, else 0
+    double clip_norm;
+    double noise_multiplier;
+    double delta; // at which epsilon is stated
+    enum plan_neighboring neighboring;
+};
+
+struct plan_update {
+    double clip_norm;   // bound of a site's whole update, Euclidean
+    uint32_t lane_bits; // 16 or 32
+    uint32_t frac_bits; // computed: an update is carried in steps of 2^-frac_bits
+};
+
+struct plan_quorum {
+    uint32_t min_sites;
+    uint32_t phase_deadline_s;
+};
+
+struct plan {
+    uint8_t hash[HASH_BYTES]; // SHA-256 of the bytes that were read
+    char *name;
+    char *description; // "" if there is none
+    struct schema schema;
+    char *patient; // always NULL until unit "patient" is built
+    enum plan_unit unit;
+    struct plan_site *sites;
+    size_t n_sites; // 1..PLAN_MAX_SITES, names unique
+    struct model_spec model;
+    uint64_t n_params;        // computed
+    struct training training; // nominal_size is 0 here: see plan_training()
+    uint32_t rounds;
+    struct server_spec server;
+    enum plan_stage pipeline[PLAN_MAX_STAGES];
+    uint32_t n_stages;
+    struct plan_privacy privacy;
+    struct plan_update update;
+    bool secure_aggregation; // always false until it is built
+    struct plan_quorum quorum;
+};
+
+/* Reads bytes[0..len); `source` names them in messages ("plan.json", or "plan 3f2a..").
+ * On CHOIR_OK *out is the caller's, to be freed with plan_free(). Fails with CHOIR_ERR_FORMAT
+ * when the plan is malformed, CHOIR_ERR_REFUSED when it asks for something that may not or
+ * cannot yet be done, CHOIR_ERR_MEMORY; diag (may be NULL) says "SOURCE:LINE: key.path", what
+ * is wrong and what is allowed. */
+CHOIR_MUST_CHECK enum choir_err plan_read(const uint8_t *bytes, size_t len, const char *source,
+                                          struct plan **out, struct choir_diag *diag);
+
+/* The same from a file; also fails with CHOIR_ERR_MISSING or CHOIR_ERR_IO. */
+CHOIR_MUST_CHECK enum choir_err plan_read_file(const char *path, struct plan **out,
+                                               struct choir_diag *diag);
+
+/* NULL is allowed. */
+void plan_free(struct plan *plan);
+
+/* The index in plan->sites of the site called `name`; CHOIR_ERR_MISSING if it has no part. */
+CHOIR_MUST_CHECK enum choir_err plan_find_site(const struct plan *plan, const char *name,
+                                               size_t *out);
+
+/* What trainer_new() needs at site number `site` < n_sites. */
+struct training plan_training(const struct plan *plan, size_t site);
+
+/* The public weight of a site: its nominal size over the largest one, (0, 1]. */
+double plan_weight(const struct plan *plan, size_t site);
+
+/* Words of the plan format: "none" / "dp-sgd", and "dp_sgd", "sum", ... */
+const char *plan_mechanism_text(enum plan_mechanism mechanism);
+const char *plan_stage_text(enum plan_stage stage);
+
+/* The JSON Schema of plans (draft 2020-12), zero-terminated; *text is the caller's (free).
+ * Fails with CHOIR_ERR_MEMORY. */
+CHOIR_MUST_CHECK enum choir_err plan_schema_json(char **text);
+
+#endif

@@ -1,0 +1,61 @@
+/* site - the settings of one node: where its data, keys and state lie, and what it allows.
+ *
+ * Written by the site's operator, read from a file; relative paths in it are relative to the
+ * folder of that file and come out joined with it. A policy must be stated: what it does not
+ * allow is refused.
+ */
+#ifndef CHOIR_CONFIGS_SITE_H
+#define CHOIR_CONFIGS_SITE_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "configs/plan.h"
+#include "crypto/hash.h"
+
+enum { SITE_MAX_BYTES = 64 << 10 };
+
+struct site_data {
+    char *id;        // names the data lineage in the ledger: the budget belongs to it
+    char *path;      // CSV, also gzip
+    char *rows;      // file of row numbers to train on, or NULL for all
+    char *test_rows; // file of row numbers kept for the site's own tests, or NULL
+};
+
+struct site_policy {
+    double epsilon, delta; // the budget of the data set, over all plans
+    double minimum_noise_multiplier;
+    uint32_t minimum_cohort; // fewest sites whose sum may be made
+    uint32_t mechanisms;     // bit (1 << enum plan_mechanism) for each one that is allowed
+    uint64_t max_parameters;
+};
+
+struct site_config {
+    char *name; // as in the roster
+    char *state_dir;
+    char *roster;
+    uint8_t root[HASH_BYTES]; // SHA-256 of the federation's root public key
+    char *keys;
+    char *passphrase_file; // NULL: the programs ask, or take a systemd credential
+    struct site_data data;
+    struct site_policy policy;
+};
+
+/* On CHOIR_OK *out is the caller's, to be freed with site_config_free(). Fails with
+ * CHOIR_ERR_FORMAT, CHOIR_ERR_MISSING, CHOIR_ERR_IO or CHOIR_ERR_MEMORY; diag says where. */
+CHOIR_MUST_CHECK enum choir_err site_config_read(const char *path, struct site_config **out,
+                                                 struct choir_diag *diag);
+
+/* NULL is allowed. */
+void site_config_free(struct site_config *site);
+
+/* Does the policy allow the plan, budget apart? CHOIR_ERR_REFUSED if not; diag->message then
+ * gives the plan's number and the policy's. diag->place is the key path in the policy. */
+CHOIR_MUST_CHECK enum choir_err site_policy_allows(const struct site_policy *policy,
+                                                   const struct plan *plan,
+                                                   struct choir_diag *diag);
+
+/* The JSON Schema of site settings; *text is the caller's (free). */
+CHOIR_MUST_CHECK enum choir_err site_schema_json(char **text);
+
+#endif
