@@ -1,0 +1,54 @@
+/* keyfile - secret keys at rest: a short bundle sealed with a passphrase.
+ *
+ * The file holds the purpose of the bundle (readable), the cost of Argon2id, a salt and a
+ * nonce, and the bundle under XChaCha20-Poly1305; everything before the ciphertext is bound
+ * to it. A file that others than its owner may read is refused, and a cost above the bounds
+ * below is refused before any work is done, so that a planted file cannot stall a program.
+ */
+#ifndef CHOIR_CRYPTO_KEYFILE_H
+#define CHOIR_CRYPTO_KEYFILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+enum {
+    KEYFILE_SECRET_MAX = 1024,     // bytes in a bundle
+    KEYFILE_PURPOSE_MAX = 64,      // text that says what the bundle is, with its zero
+    KEYFILE_PASSPHRASE_MAX = 1024, // bytes of a passphrase
+    KEYFILE_OPS_MAX = 10,          // passes of Argon2id accepted when reading
+    KEYFILE_MEMORY_MAX = 1 << 30,  // bytes of memory of Argon2id accepted when reading
+};
+
+enum keyfile_cost {
+    KEYFILE_COST_MODERATE, // 256 MiB, 3 passes: about half a second to open
+    KEYFILE_COST_MIN,      // 8 KiB, 1 pass: demos and tests only, a guesser is not slowed down
+};
+
+/* Secret bytes in memory that is locked, guarded and wiped when freed; NULL if there is none.
+ * keyfile_free() wipes and frees; NULL is allowed. */
+uint8_t *keyfile_alloc(size_t len);
+void keyfile_free(uint8_t *secret);
+
+/* Seals secret[0..len), len <= KEYFILE_SECRET_MAX, into the file `path`: mode 0600, atomic and
+ * durable. Fails with CHOIR_ERR_FORMAT (purpose, passphrase or bundle of a length outside the
+ * bounds; an empty passphrase), CHOIR_ERR_MEMORY or CHOIR_ERR_IO. */
+CHOIR_MUST_CHECK enum choir_err keyfile_seal(const char *path, const char *purpose,
+                                             enum keyfile_cost cost, const char *passphrase,
+                                             const uint8_t *secret, size_t len);
+
+/* Opens what keyfile_seal() wrote. On CHOIR_OK *secret is the caller's (keyfile_free).
+ * Fails with CHOIR_ERR_MISSING (no file), CHOIR_ERR_REFUSED (others may read the file, or it
+ * is not a regular file of this user), CHOIR_ERR_FORMAT (not such a file, or its cost is out
+ * of bounds), CHOIR_ERR_FORGED (wrong passphrase, other purpose or changed bytes),
+ * CHOIR_ERR_MEMORY or CHOIR_ERR_IO. */
+CHOIR_MUST_CHECK enum choir_err keyfile_open(const char *path, const char *purpose,
+                                             const char *passphrase, uint8_t **secret, size_t *len);
+
+/* Reads a passphrase from the first line of the file `path`, under the same rule about who may
+ * read it. On CHOIR_OK *passphrase is the caller's (keyfile_free), zero-terminated. Fails like
+ * keyfile_open(); CHOIR_ERR_FORMAT when the line is empty or too long. */
+CHOIR_MUST_CHECK enum choir_err keyfile_passphrase(const char *path, char **passphrase);
+
+#endif

@@ -1,0 +1,119 @@
+/* link - authenticated, encrypted connections between sites and aggregator (ZeroMQ CURVE).
+ *
+ * Two connections each: `control` for small messages that must never wait, `bulk` for chunks.
+ * The aggregator listens and admits only keys of the roster (gate.h); which site a message
+ * came from is what the handshake proved, not what the message says. Sites only connect out.
+ *
+ * Sending never blocks and never proves delivery: answers of the other side do. A link has
+ * the program's one event loop: link_next() waits for messages, changes of the connection
+ * and extra file descriptors at the same time. One link belongs to one thread; a process
+ * has at most one listening link.
+ *
+ * After link_connect() returned, a link opens no file and starts no thread: a reconnect uses
+ * socket, connect, setsockopt, getsockopt, fcntl, epoll_ctl, read/write (send/recv), poll,
+ * and clocks. The addresses must therefore be numeric (link_resolve() before).
+ */
+#ifndef CHOIR_WIRE_LINK_H
+#define CHOIR_WIRE_LINK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "wire/bulk.h"
+#include "wire/envelope.h"
+#include "wire/roster.h"
+
+struct link;
+
+enum link_channel { LINK_CONTROL, LINK_BULK, LINK_CHANNELS };
+
+enum {
+    LINK_WATCH_MAX = 16, // extra file descriptors
+    LINK_CONTROL_MAX = ENVELOPE_BYTES_MAX,
+    LINK_BULK_MAX = BULK_BYTES_MAX,
+};
+
+enum link_event_kind {
+    LINK_TIMEOUT,   // nothing happened in the time given
+    LINK_MESSAGE,   // bytes from `site` on `channel`
+    LINK_UP,        // the other side can be reached on `channel` (again)
+    LINK_DOWN,      // connecting side: the connection is gone; it is being made again
+    LINK_REFUSED,   // connecting side: the aggregator does not know our key (not enrolled)
+    LINK_WRONG_KEY, // connecting side: the handshake was cut off: not the aggregator of the roster
+    LINK_READABLE,  // `fd`, one of link_watch(), can be read
+    LINK_INTRUDER,  // listening side: a key that is not on the roster was turned away
+};
+
+struct link_event {
+    enum link_event_kind kind;
+    enum link_channel channel;
+    uint32_t site;        // listening side: who; connecting side: ROSTER_AGGREGATOR
+    const uint8_t *bytes; // LINK_MESSAGE: good until the next call on this link
+    size_t len;
+    int fd;
+};
+
+/* Bytes of messages as given to link_send() and by link_next(), without the overhead of
+ * ZeroMQ and CURVE. */
+struct link_counts {
+    uint64_t sent_bytes, received_bytes;
+    uint64_t sent_messages, received_messages;
+};
+
+struct link_settings {
+    const struct roster *roster; // copied
+    const uint8_t *curve_secret; // CURVE_KEY_BYTES, own secret key; not kept after the call
+    const char *control, *bulk;  // endpoints instead of the roster's; NULL: the roster's
+    uint32_t reconnect_ms;       // connecting side: first pause; 0: 500, randomly up to twice
+    uint32_t reconnect_max_ms;   // longest pause; 0: 60 000
+};
+
+/* Turns "tcp://name:port" into "tcp://number:port" for link_connect(); a numeric one stays.
+ * Fails with CHOIR_ERR_FORMAT (not tcp, no port) or CHOIR_ERR_MISSING (name not found). */
+CHOIR_MUST_CHECK enum choir_err link_resolve(const char *endpoint,
+                                             char to[static ROSTER_ENDPOINT_MAX]);
+
+/* Listens, and then tries both ports with a key that nobody knows: if that key is let in, the
+ * start fails. Port "*" takes a free one (link_endpoint). On CHOIR_OK *out is to be closed.
+ * Fails with CHOIR_ERR_IO (address busy: diag names it), CHOIR_ERR_FORMAT (endpoint; the key
+ * is not the aggregator's of the roster), CHOIR_ERR_FORGED (the self-test got in) or
+ * CHOIR_ERR_MEMORY. */
+CHOIR_MUST_CHECK enum choir_err link_listen(const struct link_settings *settings,
+                                            struct choir_diag *diag, struct link **out);
+
+/* Connects both channels in the background; LINK_UP tells of success. Fails with
+ * CHOIR_ERR_FORMAT (endpoint is not numeric tcp), CHOIR_ERR_IO or CHOIR_ERR_MEMORY. */
+CHOIR_MUST_CHECK enum choir_err link_connect(const struct link_settings *settings,
+                                             struct choir_diag *diag, struct link **out);
+
+/* Sends what is queued for up to two seconds, then closes and frees; NULL is allowed. */
+void link_close(struct link *link);
+
+/* Where a listening link listens, with the port number taken. */
+const char *link_endpoint(const struct link *link, enum link_channel channel);
+
+/* Listening side: the roster from now on. Messages of sites that are no longer on it are
+ * dropped from the next one on, also on connections that stand. Fails with CHOIR_ERR_MEMORY. */
+CHOIR_MUST_CHECK enum choir_err link_set_roster(struct link *link, const struct roster *roster);
+
+/* Also waits for `fd` to be readable; it stays the caller's. Fails with CHOIR_ERR_REFUSED when
+ * LINK_WATCH_MAX are watched. */
+CHOIR_MUST_CHECK enum choir_err link_watch(struct link *link, int fd);
+void link_unwatch(struct link *link, int fd);
+
+/* Waits up to `timeout_ms` (0: looks only) and gives one event. Interrupted by a signal it
+ * gives LINK_TIMEOUT at once. Fails with CHOIR_ERR_IO. */
+CHOIR_MUST_CHECK enum choir_err link_next(struct link *link, uint32_t timeout_ms,
+                                          struct link_event *event);
+
+/* Queues one message; `site` is ROSTER_AGGREGATOR on the connecting side. Fails with
+ * CHOIR_ERR_AGAIN (not connected, or its queue is full: try later), CHOIR_ERR_PEER (that site
+ * is not connected) or CHOIR_ERR_FORMAT (longer than the channel allows). */
+CHOIR_MUST_CHECK enum choir_err link_send(struct link *link, uint32_t site,
+                                          enum link_channel channel, const uint8_t *bytes,
+                                          size_t len);
+
+void link_count(const struct link *link, struct link_counts *counts);
+
+#endif
