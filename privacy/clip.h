@@ -1,0 +1,24 @@
+/* clip - bounds on what one unit, or one site, can change. */
+#ifndef CHOIR_PRIVACY_CLIP_H
+#define CHOIR_PRIVACY_CLIP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* The share of the clip norm kept back for the error of norms computed in float. */
+#define CLIP_SLACK 1e-4
+
+/* What to multiply one unit's gradient by, so that its L2 norm is at most clip_norm although
+ * `norm` may be wrong by CLIP_SLACK relative: 1 if norm <= clip_norm (1 - CLIP_SLACK).
+ * 0 for a norm that is NaN or infinite: that unit adds nothing, and the caller must leave
+ * its gradient out, because 0 times infinity is NaN. */
+double clip_factor(double norm, double clip_norm);
+
+/* The L2 norm in double precision. */
+double clip_norm_of(const float *vector, size_t n);
+
+/* Scales `vector` so that its L2 norm is at most clip_norm. False, and the vector untouched,
+ * if an entry is NaN or infinite. */
+bool clip_vector(float *vector, size_t n, double clip_norm);
+
+#endif

@@ -1,0 +1,64 @@
+/* mechanism - one description of what a round releases, from which everything follows.
+ *
+ * Sampler, clip, noise and the event in the ledger are all taken from the same struct, so
+ * that they cannot disagree.
+ */
+#ifndef CHOIR_PRIVACY_MECHANISM_H
+#define CHOIR_PRIVACY_MECHANISM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "crypto/rng.h"
+#include "privacy/event.h"
+
+enum mechanism_kind {
+    MECHANISM_NONE = 0,
+    MECHANISM_DP_SGD,
+    MECHANISM_KINDS,
+};
+
+struct mechanism {
+    enum mechanism_kind kind;
+    double sampling_rate;    // (0, 1]
+    uint32_t local_steps;    // of one round, at least 1
+    size_t n_params;         // at least 1
+    double nominal_size;     // public number of units at the site, at least 1
+    double clip_norm;        // dp-sgd: of one unit's gradient, > 0
+    double noise_multiplier; // dp-sgd: > 0
+    // Derived by mechanism_make():
+    double divisor;   // public: sampling_rate * nominal_size
+    size_t batch_cap; // rows of one batch, at most: public
+    int grid_exponent;
+};
+
+/* "none", "dp-sgd". */
+const char *mechanism_name(enum mechanism_kind kind);
+CHOIR_MUST_CHECK enum choir_err mechanism_find(const char *name, enum mechanism_kind *kind);
+
+/* Checks the fields above the line and fills those below it. Fails with CHOIR_ERR_FORMAT if
+ * a field is out of range. */
+CHOIR_MUST_CHECK enum choir_err mechanism_make(struct mechanism *mechanism);
+
+/* The event of one round: for dp-sgd `local_steps` Poisson-sampled Gaussians at the effective
+ * noise multiplier (privacy/noise.h). */
+struct privacy_event mechanism_event(const struct mechanism *mechanism);
+
+/* What `rounds` rounds take off delta at an epsilon, for noise that is not quite Gaussian and
+ * batches that would pass the cap. */
+double mechanism_delta_slack(const struct mechanism *mechanism, double epsilon, uint64_t rounds);
+
+/* Draws the batch of one local step from n rows into chosen[0..n); at most batch_cap. */
+size_t mechanism_sample(const struct mechanism *mechanism, struct rng *rng, size_t n,
+                        uint32_t *chosen);
+
+/* What to multiply a unit's gradient by (privacy/clip.h); 1 (0 if not finite) for none. */
+double mechanism_clip_factor(const struct mechanism *mechanism, double norm);
+
+/* Turns the sum of clipped gradients of one step into what may be used: noised and on the
+ * grid for dp-sgd, untouched for none. Fails with CHOIR_ERR_FORMAT if it is not finite. */
+CHOIR_MUST_CHECK enum choir_err mechanism_release(const struct mechanism *mechanism, double *sum,
+                                                  struct rng *rng);
+
+#endif
