@@ -78,6 +78,8 @@ enum message_code {
     MESSAGE_CODE_LATE,           // a deadline passed
     MESSAGE_CODE_FINISHED,       // all rounds done
     MESSAGE_CODE_STOPPED,        // a person stopped it
+    MESSAGE_CODE_NOT_JOINED,     // the aggregator does not know the session: JOIN first
+    MESSAGE_CODE_LOST,           // revealed but not finished: the next round, with new noise
     MESSAGE_CODES,               // one past the last
 };
 

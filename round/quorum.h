@@ -1,0 +1,25 @@
+/* quorum - how many sites a round needs, so that no two survivor sets can both be opened.
+ *
+ * With c sites that may collude with the aggregator, two conflicting survivor sets would each
+ * need T consents; corrupt sites sign both, honest ones a single one: 2 (T - c) <= n - c.
+ * T > (n + c) / 2 makes that impossible.
+ */
+#ifndef CHOIR_ROUND_QUORUM_H
+#define CHOIR_ROUND_QUORUM_H
+
+#include <stdint.h>
+
+enum { QUORUM_HONEST_MIN = 3 }; // honest sites whose updates hide each other
+
+/* The default c for a roster of n sites: 0 up to four, floor((n - 1) / 3) above. */
+uint32_t quorum_default_collusion(uint32_t n_roster);
+
+/* T: the least integer above (n + c) / 2, for a V0 of n sites. */
+uint32_t quorum_threshold(uint32_t n, uint32_t c);
+
+/* U_min = max(T, min(n, c + 3), asked), where `asked` is the largest of the plan's quorum and
+ * the minimum cohorts of the sites. With fewer than c + 3 sites and secure aggregation off
+ * nothing hides among three honest sites; a site that minds says so with its minimum cohort. */
+uint32_t quorum_minimum(uint32_t n, uint32_t c, uint32_t asked);
+
+#endif

@@ -1,0 +1,208 @@
+/* site - a round as one site sees it: (state, event) -> (state', effects).
+ *
+ * No socket, clock, disk or randomness inside. The caller (the courier) hands in what happened
+ * and carries out the effects in the order given; a STORE effect is answered by an event when
+ * the storage is durable, and what depends on it comes only after that event.
+ *
+ * The machine trusts the aggregator with nothing but liveness. It refuses an attempt that is not
+ * above its stored mark, a transcript that does not match, a quorum that is too small, survivors
+ * without itself, a second R3 for an R2, and a round in which it has already revealed shares.
+ *
+ * A machine belongs to one thread. Effects stay valid until the next call with the machine.
+ */
+#ifndef CHOIR_ROUND_SITE_H
+#define CHOIR_ROUND_SITE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "round/incoming.h"
+#include "wire/message.h"
+
+struct site;
+
+/* The last attempt this site took part in, kept on disk per run. */
+struct mark {
+    uint8_t run[MESSAGE_RUN_BYTES];
+    uint64_t round; // 0: none yet
+    uint32_t attempt;
+    uint32_t threshold; // T and U_min of `round`, fixed within it
+    uint32_t minimum;
+    uint8_t r0[HASH_BYTES];
+    bool revealed; // an UNMASK of this round may have left: no later attempt of it
+};
+
+struct site_settings {
+    uint32_t id;
+    uint8_t roster_hash[HASH_BYTES];
+    uint8_t session[MESSAGE_NONCE_BYTES]; // the one that JOIN carries; fresh at each start
+    struct site_set roster;
+    uint32_t collusion;      // c
+    uint32_t minimum_cohort; // the site's policy
+    uint32_t resend_ms;      // an unanswered message is sent again after this long
+    uint32_t heartbeat_ms;
+    incoming_open open;
+    const void *open_context; // kept
+};
+
+/* What the vault said about an offered plan. */
+struct site_plan {
+    uint8_t run[MESSAGE_RUN_BYTES];
+    uint8_t plan_hash[HASH_BYTES];
+    bool accepted;
+    enum message_code code; // NONE exactly if accepted
+    char text[MESSAGE_TEXT_MAX + 1];
+    uint64_t rounds;
+    uint64_t n_parameters;
+    uint16_t lane_bits;
+    uint32_t min_sites; // the plan's quorum
+    struct mark mark;   // the stored mark of this run; round 0 if none
+};
+
+/* The charged update of a round, in the outbox by its digest. */
+struct site_update {
+    uint8_t digest[HASH_BYTES]; // SHA-256 of the bytes: the name in the outbox
+    uint8_t root[HASH_BYTES];   // Merkle root over the chunks
+    uint64_t bytes;
+};
+
+enum site_event_kind {
+    SITE_LINK_UP,         // connected, or connected again
+    SITE_LINK_DOWN,       //
+    SITE_MESSAGE,         // `message`
+    SITE_PLAN_CHECKED,    // `plan`; again whenever the verdict changes
+    SITE_MARK_STORED,     // `round`, `attempt`
+    SITE_MARK_REFUSED,    // the store already holds a later mark, or failed
+    SITE_MODEL_READY,     // `hash`: fetched, hash checked
+    SITE_MODEL_FAILED,    // `hash`: cannot be had now
+    SITE_UPDATE_READY,    // `round`, `update`: charged and durable
+    SITE_UPDATE_REFUSED,  // `round`, `code`, `text`
+    SITE_UPLOADED,        // `hash`: Merkle root that the aggregator acknowledged
+    SITE_CONSENT_STORED,  // `hash`: R2
+    SITE_CONSENT_REFUSED, // `hash`: R2; another R3 is stored for it, or the store failed
+    SITE_TICK,            // time passed
+};
+
+/* Fields not named beside the kind are ignored; answers about a past attempt are too. */
+struct site_event {
+    enum site_event_kind kind;
+    uint64_t now_ms;
+    const struct incoming *message; // borrowed for the call
+    const struct site_plan *plan;   // borrowed for the call
+    uint64_t round;
+    uint32_t attempt;
+    struct site_update update;
+    uint8_t hash[HASH_BYTES];
+    enum message_code code;
+    const char *text; // for people; may be NULL
+};
+
+enum site_effect_kind {
+    SITE_DO_JOIN,          // send JOIN with this session and the ledger's head
+    SITE_DO_SEND,          // `send`: sign and send to the aggregator
+    SITE_DO_CHECK_PLAN,    // `plan`: answer with SITE_PLAN_CHECKED
+    SITE_DO_STORE_MARK,    // `mark`: durable, then SITE_MARK_STORED (REFUSED if not above the old)
+    SITE_DO_FETCH_MODEL,   // `hash`
+    SITE_DO_TRAIN,         // `train`: or hand out the update already charged for this round
+    SITE_DO_UPLOAD,        // `upload`: start or resume on the bulk link; idempotent
+    SITE_DO_STOP_UPLOAD,   // the attempt is over
+    SITE_DO_STORE_CONSENT, // `consent`: durable, then SITE_CONSENT_STORED
+    SITE_DO_ERASE,         // `erase`: updates of rounds of this run up to `round` may be erased
+    SITE_DO_CLOSED,        // `closed`: the round ended with a model
+    SITE_DO_RUN_END,       // `ended`
+    SITE_DO_REPORT,        // `report`: for the site's people
+};
+
+struct site_effect {
+    enum site_effect_kind kind;
+    union {
+        struct {
+            enum message_kind kind;
+            uint8_t run[MESSAGE_RUN_BYTES];
+            uint64_t round;
+            uint32_t attempt;
+            uint8_t transcript[HASH_BYTES];
+            const uint8_t *body;
+            size_t body_len;
+        } send;
+        struct {
+            uint8_t run[MESSAGE_RUN_BYTES];
+            uint8_t plan_hash[HASH_BYTES];
+            uint8_t signature[SIGN_BYTES];
+            const uint8_t *bytes;
+            size_t len;
+        } plan;
+        struct mark mark;
+        uint8_t hash[HASH_BYTES];
+        struct {
+            uint8_t run[MESSAGE_RUN_BYTES];
+            uint64_t round;
+            uint8_t plan_hash[HASH_BYTES];
+            uint8_t model_hash[HASH_BYTES];
+        } train;
+        struct {
+            uint8_t run[MESSAGE_RUN_BYTES];
+            uint64_t round;
+            uint32_t attempt;
+            struct site_update update;
+        } upload;
+        struct {
+            uint8_t run[MESSAGE_RUN_BYTES];
+            uint64_t round;
+            uint8_t r2[HASH_BYTES], r3[HASH_BYTES];
+        } consent;
+        struct {
+            uint8_t run[MESSAGE_RUN_BYTES];
+            uint64_t round;
+        } erase;
+        struct {
+            uint64_t round;
+            uint8_t model_hash[HASH_BYTES];
+            size_t n_participants;
+            uint32_t missing_ppm;
+            bool took_part;
+        } closed;
+        struct {
+            enum message_code code;
+            uint64_t rounds;
+            uint8_t model_hash[HASH_BYTES];
+            char text[MESSAGE_TEXT_MAX + 1];
+        } ended;
+        struct {
+            enum message_code code;
+            uint64_t round;
+            uint32_t attempt;
+            char text[MESSAGE_TEXT_MAX + 1];
+        } report;
+    };
+};
+
+enum { SITE_EFFECTS_MAX = 12, SITE_ERASE_AFTER = 2 }; // rounds an update is kept after its own
+
+struct site_effects {
+    size_t n;
+    struct site_effect item[SITE_EFFECTS_MAX];
+};
+
+/* What the site is doing, for its own status page. */
+struct site_status {
+    bool linked, in_run;
+    uint8_t run[MESSAGE_RUN_BYTES];
+    uint64_t round, rounds; // current and planned
+    uint32_t attempt;
+    enum message_activity activity;
+};
+
+/* `settings` is copied. Fails with CHOIR_ERR_MEMORY. */
+CHOIR_MUST_CHECK enum choir_err site_new(const struct site_settings *settings, struct site **out);
+void site_free(struct site *site);
+
+/* One step. A message that breaks the protocol is not an error of the machine: it is ignored or
+ * refused with a REPORT. Fails with CHOIR_ERR_MEMORY, after which the machine must be freed. */
+CHOIR_MUST_CHECK enum choir_err site_step(struct site *site, const struct site_event *event,
+                                          struct site_effects *effects);
+
+void site_status_get(const struct site *site, struct site_status *out);
+
+#endif
