@@ -1,0 +1,160 @@
+#include "ops/progress.h"
+
+#include <string.h>
+
+#include "base/buf.h"
+
+enum { BAR_COLUMNS = 20 };
+
+enum choir_err progress_encode(const struct progress *progress, uint8_t *bytes, size_t max,
+                               size_t *len)
+{
+    struct buf buf = buf_over(bytes, max);
+
+    buf_u8(&buf, (uint8_t)progress->state);
+    buf_u8(&buf, progress->complete);
+    buf_bytes(&buf, progress->run, sizeof progress->run);
+    buf_text(&buf, progress->plan);
+    buf_text(&buf, progress->phase);
+    buf_text(&buf, progress->reason);
+    buf_u64(&buf, progress->round_no);
+    buf_u64(&buf, progress->rounds);
+    buf_u32(&buf, progress->attempt);
+    buf_u64(&buf, progress->elapsed_ms);
+    buf_u64(&buf, progress->deadline_ms);
+    buf_u64(&buf, progress->bytes_up);
+    buf_u64(&buf, progress->bytes_down);
+    buf_u8(&buf, progress->secure_aggregation);
+    buf_u32(&buf, (uint32_t)progress->n_sites);
+    for (size_t i = 0; i < progress->n_sites && i < PROGRESS_SITES_MAX; i++) {
+        buf_text(&buf, progress->sites[i].name);
+        buf_u8(&buf, (uint8_t)progress->sites[i].state);
+    }
+    if (!buf_ok(&buf))
+        return CHOIR_ERR_FORMAT;
+    *len = buf.len;
+    return CHOIR_OK;
+}
+
+static void read_sites(struct view *view, struct progress *progress)
+{
+    uint32_t n = view_u32(view);
+
+    if (n > PROGRESS_SITES_MAX) {
+        view->failed = true;
+        return;
+    }
+    progress->n_sites = n;
+    for (size_t i = 0; i < n; i++) {
+        uint8_t state;
+
+        view_text(view, progress->sites[i].name, sizeof progress->sites[i].name);
+        state = view_u8(view);
+        if (state >= PROGRESS_SITE_STATES)
+            view->failed = true;
+        progress->sites[i].state = (enum progress_site_state)state;
+    }
+}
+
+enum choir_err progress_decode(const uint8_t *bytes, size_t len, struct progress *progress)
+{
+    struct view view = view_over(bytes, len);
+    uint8_t state;
+
+    memset(progress, 0, sizeof *progress);
+    state = view_u8(&view);
+    progress->complete = view_u8(&view) == 1;
+    view_bytes(&view, progress->run, sizeof progress->run);
+    view_text(&view, progress->plan, sizeof progress->plan);
+    view_text(&view, progress->phase, sizeof progress->phase);
+    view_text(&view, progress->reason, sizeof progress->reason);
+    progress->round_no = view_u64(&view);
+    progress->rounds = view_u64(&view);
+    progress->attempt = view_u32(&view);
+    progress->elapsed_ms = view_u64(&view);
+    progress->deadline_ms = view_u64(&view);
+    progress->bytes_up = view_u64(&view);
+    progress->bytes_down = view_u64(&view);
+    progress->secure_aggregation = view_u8(&view) == 1;
+    read_sites(&view, progress);
+    if (!view_done(&view) || state > PROGRESS_ENDED)
+        return CHOIR_ERR_FORMAT;
+    progress->state = (enum progress_state)state;
+    return CHOIR_OK;
+}
+
+static uint64_t rounds_done(const struct progress *progress)
+{
+    if (progress->state == PROGRESS_ENDED)
+        return progress->round_no;
+    return progress->round_no > 0 ? progress->round_no - 1 : 0;
+}
+
+uint64_t progress_left_ms(const struct progress *progress)
+{
+    uint64_t done = rounds_done(progress);
+
+    if (progress->state != PROGRESS_RUNNING || done == 0 || done >= progress->rounds)
+        return 0;
+    return progress->elapsed_ms / done * (progress->rounds - done);
+}
+
+static size_t count_sites(const struct progress *progress, enum progress_site_state state,
+                          const char **first)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < progress->n_sites; i++) {
+        if (progress->sites[i].state != state)
+            continue;
+        if (n++ == 0)
+            *first = progress->sites[i].name;
+    }
+    return n;
+}
+
+// "  late 2 (south, ...)", or nothing where no site is in that state.
+static size_t put_count(char *at, size_t max, const char *word, size_t n, const char *first)
+{
+    int wrote = 0;
+
+    if (n > 0)
+        wrote = snprintf(at, max, "  %s %zu (%s%s)", word, n, first, n > 1 ? ", ..." : "");
+    return wrote < 0 || (size_t)wrote >= max ? 0 : (size_t)wrote;
+}
+
+static void put_bar(char bar[static BAR_COLUMNS + 1], uint64_t done, uint64_t all)
+{
+    uint64_t filled = all == 0 ? 0 : done * BAR_COLUMNS / all;
+
+    for (size_t i = 0; i < BAR_COLUMNS; i++)
+        bar[i] = i < filled ? '#' : '.';
+    bar[BAR_COLUMNS] = '\0';
+}
+
+void progress_line(const struct progress *progress, char *line, size_t max, size_t width)
+{
+    char bar[BAR_COLUMNS + 1];
+    const char *late = "", *missing = "", *none = "";
+    size_t at, n_in = count_sites(progress, PROGRESS_SITE_IN, &none);
+    size_t n_late = count_sites(progress, PROGRESS_SITE_LATE, &late);
+    size_t n_missing = count_sites(progress, PROGRESS_SITE_MISSING, &missing);
+    uint64_t left = progress_left_ms(progress);
+
+    put_bar(bar, rounds_done(progress), progress->rounds);
+    at = (size_t)snprintf(line, max, "round %llu/%llu [%s] %-9s in %zu of %zu",
+                          (unsigned long long)progress->round_no,
+                          (unsigned long long)progress->rounds, bar, progress->phase, n_in,
+                          progress->n_sites);
+    if (at >= max)
+        return;
+    at += put_count(line + at, max - at, "late", n_late, late);
+    at += put_count(line + at, max - at, "missing", n_missing, missing);
+    if (left > 0)
+        snprintf(line + at, max - at, "  %llu:%02llu left", (unsigned long long)(left / 60000),
+                 (unsigned long long)(left / 1000 % 60));
+    else if (progress->reason[0] != '\0')
+        snprintf(line + at, max - at, "  %s", progress->reason);
+    if (width < max)
+        line[width] = '\0';
+}

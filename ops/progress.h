@@ -1,0 +1,72 @@
+/* progress - where a run stands, as the aggregator knows it, and how a terminal shows it.
+ *
+ * Only protocol facts: phases, counts, times, sizes, names of sites. Never a loss, a norm or
+ * a count of records.
+ */
+#ifndef CHOIR_OPS_PROGRESS_H
+#define CHOIR_OPS_PROGRESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/err.h"
+
+enum {
+    PROGRESS_NAME_MAX = 64,
+    PROGRESS_TEXT_MAX = 256,
+    PROGRESS_SITES_MAX = 1000,
+    PROGRESS_BYTES_MAX = 128 << 10,
+    PROGRESS_RUN_BYTES = 16,
+};
+
+enum progress_state { PROGRESS_IDLE, PROGRESS_WAITING, PROGRESS_RUNNING, PROGRESS_ENDED };
+
+/* How one site stands in the round that is open. */
+enum progress_site_state {
+    PROGRESS_SITE_MISSING, // not connected
+    PROGRESS_SITE_JOINED,  // connected, not (yet) in the round
+    PROGRESS_SITE_BUSY,    // in the round, working
+    PROGRESS_SITE_IN,      // its update is here
+    PROGRESS_SITE_LATE,    // in the round, and past the deadline or restarted
+    PROGRESS_SITE_REFUSED, // refused the plan, or suspended
+    PROGRESS_SITE_STATES,
+};
+
+struct progress_site {
+    char name[PROGRESS_NAME_MAX];
+    enum progress_site_state state;
+};
+
+struct progress {
+    enum progress_state state;
+    bool complete; // PROGRESS_ENDED: every round closed
+    uint8_t run[PROGRESS_RUN_BYTES];
+    char plan[PROGRESS_NAME_MAX];
+    char phase[PROGRESS_NAME_MAX];  // "open", "masked", ...
+    char reason[PROGRESS_TEXT_MAX]; // why it waits or ended; empty if there is nothing to say
+    uint64_t round_no, rounds;      // the open round, from 1; all rounds
+    uint32_t attempt;
+    uint64_t elapsed_ms;           // since the first round opened
+    uint64_t deadline_ms;          // until the phase is over, 0 if none runs
+    uint64_t bytes_up, bytes_down; // of all sites together, so far
+    bool secure_aggregation;
+    size_t n_sites;
+    struct progress_site sites[PROGRESS_SITES_MAX];
+};
+
+CHOIR_MUST_CHECK enum choir_err progress_encode(const struct progress *progress, uint8_t *bytes,
+                                                size_t max, size_t *len);
+/* Fails with CHOIR_ERR_FORMAT. */
+CHOIR_MUST_CHECK enum choir_err progress_decode(const uint8_t *bytes, size_t len,
+                                                struct progress *progress);
+
+/* Estimated milliseconds to the end of the run, from the pace so far; 0 while unknown. */
+uint64_t progress_left_ms(const struct progress *progress);
+
+/* One line of at most `width` columns without a newline, as
+ *   round 12/30 [########........] masked  in 3  late 1 (south)  missing 0   0:07 left  */
+void progress_line(const struct progress *progress, char *line, size_t max, size_t width);
+
+#endif
