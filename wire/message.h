@@ -56,6 +56,7 @@ enum {
     MESSAGE_ENVELOPE_MAX = 512,   // bytes of one signed envelope inside a list
     MESSAGE_CIPHER_MAX = 80,      // one encrypted pair of shares (suite >= 1)
     MESSAGE_SHARE_BYTES = 32,
+    MESSAGE_SUITE_MAX = 3,      // no suite above this is known
     MESSAGE_BODY_MAX = 1 << 20, // no control body is longer
 };
 

@@ -1,0 +1,552 @@
+#include "wire/message.h"
+
+#include <string.h>
+
+#include "base/buf.h"
+
+/* Each body is described once, for both directions: a `struct codec` either reads into the
+ * fields or writes them. In writing mode fields are only looked at. What is out of range makes
+ * the codec fail in either direction. */
+struct codec {
+    bool writing, failed;
+    struct buf to;
+    struct view from;
+};
+
+static void require(struct codec *codec, bool condition)
+{
+    if (!condition)
+        codec->failed = true;
+}
+
+static bool good(const struct codec *codec)
+{
+    return !codec->failed && !codec->to.failed && !codec->from.failed;
+}
+
+static void bytes(struct codec *codec, uint8_t *field, size_t len)
+{
+    if (codec->writing)
+        buf_bytes(&codec->to, field, len);
+    else
+        view_bytes(&codec->from, field, len);
+}
+
+static void u8(struct codec *codec, uint8_t *field)
+{
+    bytes(codec, field, 1);
+}
+
+static void u16(struct codec *codec, uint16_t *field)
+{
+    if (codec->writing)
+        buf_u16(&codec->to, *field);
+    else
+        *field = view_u16(&codec->from);
+}
+
+static void u32(struct codec *codec, uint32_t *field)
+{
+    if (codec->writing)
+        buf_u32(&codec->to, *field);
+    else
+        *field = view_u32(&codec->from);
+}
+
+static void u64(struct codec *codec, uint64_t *field)
+{
+    if (codec->writing)
+        buf_u64(&codec->to, *field);
+    else
+        *field = view_u64(&codec->from);
+}
+
+static void hash(struct codec *codec, uint8_t field[static HASH_BYTES])
+{
+    bytes(codec, field, HASH_BYTES);
+}
+
+static void truth(struct codec *codec, bool *field)
+{
+    uint8_t value = codec->writing && *field ? 1 : 0;
+
+    u8(codec, &value);
+    require(codec, value <= 1);
+    if (!codec->writing)
+        *field = value == 1;
+}
+
+static void code(struct codec *codec, enum message_code *field)
+{
+    uint16_t value = codec->writing ? (uint16_t)*field : 0;
+
+    u16(codec, &value);
+    require(codec, value < MESSAGE_CODES);
+    if (!codec->writing)
+        *field = value < MESSAGE_CODES ? (enum message_code)value : MESSAGE_CODE_NONE;
+}
+
+static void suite(struct codec *codec, uint16_t *field)
+{
+    u16(codec, field);
+    require(codec, *field <= MESSAGE_SUITE_MAX);
+}
+
+// A text for people: zero-terminated in memory, counted on the wire, without control characters.
+static void text(struct codec *codec, char *field, size_t max)
+{
+    if (codec->writing)
+        buf_text(&codec->to, field);
+    else
+        view_text(&codec->from, field, max);
+    for (size_t i = 0; i < max && field[i] != '\0'; i++)
+        require(codec, (unsigned char)field[i] >= 0x20 && field[i] != 0x7f);
+}
+
+// The number of items that follow, at least `min`; 0 once the codec has failed.
+static size_t count(struct codec *codec, size_t *field, size_t min)
+{
+    uint16_t value = codec->writing && *field <= MESSAGE_SITES_MAX ? (uint16_t)*field : UINT16_MAX;
+
+    u16(codec, &value);
+    require(codec, value >= min && value <= MESSAGE_SITES_MAX);
+    if (!good(codec))
+        value = 0;
+    if (!codec->writing)
+        *field = value;
+    return value;
+}
+
+// A site id that comes after `before` in an ascending list.
+static void next_id(struct codec *codec, uint32_t *field, uint32_t before)
+{
+    u32(codec, field);
+    require(codec, *field > before);
+}
+
+static void sites(struct codec *codec, struct site_set *set)
+{
+    size_t n = count(codec, &set->n, 1);
+
+    for (size_t i = 0; i < n && good(codec); i++)
+        next_id(codec, &set->id[i], i == 0 ? 0 : set->id[i - 1]);
+}
+
+static void head(struct codec *codec, struct tree_head *field)
+{
+    u64(codec, &field->size);
+    hash(codec, field->root);
+}
+
+// Bytes that stay where they are: borrowed from the body that is read.
+static void borrowed(struct codec *codec, const uint8_t **at, size_t len)
+{
+    if (codec->writing)
+        buf_bytes(&codec->to, *at, len);
+    else
+        *at = view_take(&codec->from, len);
+}
+
+static void envelopes(struct codec *codec, struct envelope_list *list)
+{
+    size_t n = count(codec, &list->n, 1);
+
+    for (size_t i = 0; i < n && good(codec); i++) {
+        bool fits = codec->writing && list->item[i].len <= MESSAGE_ENVELOPE_MAX;
+        uint16_t len = fits ? (uint16_t)list->item[i].len : UINT16_MAX;
+
+        u16(codec, &len);
+        require(codec, len >= 1 && len <= MESSAGE_ENVELOPE_MAX);
+        if (!good(codec))
+            return;
+        if (!codec->writing)
+            list->item[i].len = len;
+        borrowed(codec, &list->item[i].at, len);
+    }
+}
+
+static bool all_zero(const uint8_t *at, size_t len)
+{
+    uint8_t any = 0;
+
+    for (size_t i = 0; i < len; i++)
+        any |= at[i];
+    return any == 0;
+}
+
+static void join(struct codec *codec, struct msg_join *m)
+{
+    bytes(codec, m->session, sizeof m->session);
+    head(codec, &m->ledger);
+    u32(codec, &m->suites);
+    text(codec, m->data_id, sizeof m->data_id);
+    text(codec, m->version, sizeof m->version);
+}
+
+static void welcome(struct codec *codec, struct msg_welcome *m)
+{
+    bytes(codec, m->session, sizeof m->session);
+    bytes(codec, m->boot, sizeof m->boot);
+    head(codec, &m->log);
+    u32(codec, &m->heartbeat_ms);
+    truth(codec, &m->run_active);
+}
+
+static void plan_offer(struct codec *codec, struct msg_plan_offer *m)
+{
+    uint32_t len = codec->writing && m->plan_len <= MESSAGE_PLAN_MAX ? (uint32_t)m->plan_len : 0;
+
+    bytes(codec, m->signature, sizeof m->signature);
+    u32(codec, &len);
+    require(codec, len >= 1 && len <= MESSAGE_PLAN_MAX);
+    if (!good(codec))
+        return;
+    if (!codec->writing)
+        m->plan_len = len;
+    borrowed(codec, &m->plan, len);
+}
+
+static void plan_answer(struct codec *codec, struct msg_plan_answer *m)
+{
+    hash(codec, m->plan_hash);
+    truth(codec, &m->accepted);
+    code(codec, &m->code);
+    require(codec, m->accepted == (m->code == MESSAGE_CODE_NONE));
+    u32(codec, &m->minimum_cohort);
+    text(codec, m->text, sizeof m->text);
+}
+
+static void round_open(struct codec *codec, struct msg_round_open *m)
+{
+    bytes(codec, m->run, sizeof m->run);
+    u64(codec, &m->round);
+    u32(codec, &m->attempt);
+    hash(codec, m->model_hash);
+    hash(codec, m->plan_hash);
+    u64(codec, &m->n_parameters);
+    u16(codec, &m->lane_bits);
+    suite(codec, &m->suite);
+    u32(codec, &m->deadline_ms);
+    u32(codec, &m->threshold);
+    u32(codec, &m->minimum);
+    head(codec, &m->log);
+    bytes(codec, m->nonce, sizeof m->nonce);
+    sites(codec, &m->sites);
+    require(codec, m->round >= 1 && m->attempt >= 1 && m->n_parameters >= 1);
+    require(codec, m->lane_bits == 16 || m->lane_bits == 32);
+    require(codec, m->deadline_ms >= 1 && m->threshold >= 1 && m->minimum >= m->threshold);
+}
+
+static void advertise(struct codec *codec, struct msg_advertise *m)
+{
+    suite(codec, &m->suite);
+    hash(codec, m->mask_key);
+    hash(codec, m->share_key);
+    hash(codec, m->commitment);
+    require(codec, m->suite != 0 ||
+                       (all_zero(m->mask_key, HASH_BYTES) && all_zero(m->share_key, HASH_BYTES) &&
+                        all_zero(m->commitment, HASH_BYTES)));
+}
+
+static void shares(struct codec *codec, struct msg_shares *m)
+{
+    size_t n;
+
+    suite(codec, &m->suite);
+    n = count(codec, &m->n, 0);
+    require(codec, m->suite != 0 || n == 0);
+    for (size_t i = 0; i < n && good(codec); i++) {
+        next_id(codec, &m->cipher[i].to, i == 0 ? 0 : m->cipher[i - 1].to);
+        bytes(codec, m->cipher[i].bytes, sizeof m->cipher[i].bytes);
+    }
+}
+
+static void shares_all(struct codec *codec, struct msg_shares_all *m)
+{
+    size_t n;
+
+    suite(codec, &m->suite);
+    n = count(codec, &m->n, 1);
+    for (size_t i = 0; i < n && good(codec); i++) {
+        next_id(codec, &m->bundle[i].from, i == 0 ? 0 : m->bundle[i - 1].from);
+        hash(codec, m->bundle[i].bundle_hash);
+        truth(codec, &m->bundle[i].has_cipher);
+        require(codec, m->suite != 0 || !m->bundle[i].has_cipher);
+        if (m->bundle[i].has_cipher)
+            bytes(codec, m->bundle[i].cipher, sizeof m->bundle[i].cipher);
+    }
+}
+
+static void masked(struct codec *codec, struct msg_masked *m)
+{
+    suite(codec, &m->suite);
+    hash(codec, m->r2);
+    next_id(codec, &m->site, 0);
+    u64(codec, &m->n_parameters);
+    u16(codec, &m->lane_bits);
+    u64(codec, &m->bytes);
+    hash(codec, m->root);
+    require(codec, m->n_parameters >= 1 && m->bytes >= 1);
+    require(codec, m->lane_bits == 16 || m->lane_bits == 32);
+}
+
+static void survivors(struct codec *codec, struct msg_survivors *m)
+{
+    hash(codec, m->r3);
+    envelopes(codec, &m->headers);
+}
+
+static void consent(struct codec *codec, struct msg_consent *m)
+{
+    hash(codec, m->r2);
+    hash(codec, m->r3);
+}
+
+static void unmask(struct codec *codec, struct msg_unmask *m)
+{
+    size_t n;
+
+    suite(codec, &m->suite);
+    n = count(codec, &m->n, 0);
+    require(codec, m->suite != 0 || n == 0);
+    for (size_t i = 0; i < n && good(codec); i++) {
+        next_id(codec, &m->share[i].of, i == 0 ? 0 : m->share[i - 1].of);
+        truth(codec, &m->share[i].of_mask_key);
+        bytes(codec, m->share[i].bytes, sizeof m->share[i].bytes);
+    }
+}
+
+static void round_close(struct codec *codec, struct msg_round_close *m)
+{
+    hash(codec, m->r3);
+    hash(codec, m->sum_hash);
+    hash(codec, m->model_hash);
+    hash(codec, m->revealed_hash);
+    u32(codec, &m->missing_ppm);
+    head(codec, &m->log);
+    sites(codec, &m->participants);
+    require(codec, m->missing_ppm <= 1000000);
+}
+
+static void attempt_abandoned(struct codec *codec, struct msg_attempt_abandoned *m)
+{
+    code(codec, &m->code);
+    text(codec, m->text, sizeof m->text);
+}
+
+static void run_end(struct codec *codec, struct msg_run_end *m)
+{
+    code(codec, &m->code);
+    u64(codec, &m->rounds);
+    hash(codec, m->model_hash);
+    text(codec, m->text, sizeof m->text);
+}
+
+static void heartbeat(struct codec *codec, struct msg_heartbeat *m)
+{
+    uint8_t value = codec->writing ? (uint8_t)m->activity : 0;
+
+    u8(codec, &value);
+    require(codec, value < MESSAGE_ACTIVITIES);
+    if (!codec->writing)
+        m->activity = value < MESSAGE_ACTIVITIES ? (enum message_activity)value : MESSAGE_IDLE;
+}
+
+static void refuse(struct codec *codec, struct msg_refuse *m)
+{
+    u16(codec, &m->of);
+    code(codec, &m->code);
+    text(codec, m->text, sizeof m->text);
+}
+
+static void leave(struct codec *codec, struct msg_leave *m)
+{
+    code(codec, &m->code);
+    text(codec, m->text, sizeof m->text);
+}
+
+static void body_of(struct codec *codec, struct message *message)
+{
+    switch (message->kind) {
+    case MESSAGE_JOIN:
+        join(codec, &message->join);
+        break;
+    case MESSAGE_WELCOME:
+        welcome(codec, &message->welcome);
+        break;
+    case MESSAGE_PLAN_OFFER:
+        plan_offer(codec, &message->plan_offer);
+        break;
+    case MESSAGE_PLAN_ANSWER:
+        plan_answer(codec, &message->plan_answer);
+        break;
+    case MESSAGE_ROUND_OPEN:
+        round_open(codec, &message->round_open);
+        break;
+    case MESSAGE_ADVERTISE:
+        advertise(codec, &message->advertise);
+        break;
+    case MESSAGE_ADVERTS:
+        envelopes(codec, &message->adverts.adverts);
+        break;
+    case MESSAGE_SHARES:
+        shares(codec, &message->shares);
+        break;
+    case MESSAGE_SHARES_ALL:
+        shares_all(codec, &message->shares_all);
+        break;
+    case MESSAGE_MASKED:
+        masked(codec, &message->masked);
+        break;
+    case MESSAGE_SURVIVORS:
+        survivors(codec, &message->survivors);
+        break;
+    case MESSAGE_CONSENT:
+        consent(codec, &message->consent);
+        break;
+    case MESSAGE_CONSENTS:
+        envelopes(codec, &message->consents.consents);
+        break;
+    case MESSAGE_UNMASK:
+        unmask(codec, &message->unmask);
+        break;
+    case MESSAGE_ROUND_CLOSE:
+        round_close(codec, &message->round_close);
+        break;
+    case MESSAGE_ATTEMPT_ABANDONED:
+        attempt_abandoned(codec, &message->attempt_abandoned);
+        break;
+    case MESSAGE_RUN_END:
+        run_end(codec, &message->run_end);
+        break;
+    case MESSAGE_HEARTBEAT:
+        heartbeat(codec, &message->heartbeat);
+        break;
+    case MESSAGE_REFUSE:
+        refuse(codec, &message->refuse);
+        break;
+    case MESSAGE_LEAVE:
+        leave(codec, &message->leave);
+        break;
+    case MESSAGE_KINDS:
+    case MESSAGE_BULK_FIRST:
+    default:
+        codec->failed = true;
+    }
+}
+
+// Sizes of the parts that repeat.
+enum {
+    HEAD = 8 + HASH_BYTES,
+    SITES = 2 + 4 * MESSAGE_SITES_MAX,
+    TEXT = 2 + MESSAGE_TEXT_MAX,
+    ENVELOPES = 2 + (2 + MESSAGE_ENVELOPE_MAX) * MESSAGE_SITES_MAX,
+};
+
+static const struct {
+    const char *name;
+    size_t max; // of a body
+} kinds[MESSAGE_KINDS] = {
+    [MESSAGE_JOIN] = {"join", MESSAGE_NONCE_BYTES + HEAD + 4 + 2 + MESSAGE_DATA_ID_MAX + 2 +
+                                  MESSAGE_VERSION_MAX},
+    [MESSAGE_WELCOME] = {"welcome", MESSAGE_NONCE_BYTES + MESSAGE_NONCE_BYTES + HEAD + 4 + 1},
+    [MESSAGE_PLAN_OFFER] = {"plan_offer", SIGN_BYTES + 4 + MESSAGE_PLAN_MAX},
+    [MESSAGE_PLAN_ANSWER] = {"plan_answer", HASH_BYTES + 1 + 2 + 4 + TEXT},
+    [MESSAGE_ROUND_OPEN] = {"round_open", MESSAGE_RUN_BYTES + 8 + 4 + HASH_BYTES + HASH_BYTES + 8 +
+                                              2 + 2 + 4 + 4 + 4 + HEAD + MESSAGE_NONCE_BYTES +
+                                              SITES},
+    [MESSAGE_ADVERTISE] = {"advertise", 2 + 3 * HASH_BYTES},
+    [MESSAGE_ADVERTS] = {"adverts", ENVELOPES},
+    [MESSAGE_SHARES] = {"shares", 2 + 2 + (4 + MESSAGE_CIPHER_MAX) * MESSAGE_SITES_MAX},
+    [MESSAGE_SHARES_ALL] = {"shares_all",
+                            2 + 2 + (4 + HASH_BYTES + 1 + MESSAGE_CIPHER_MAX) * MESSAGE_SITES_MAX},
+    [MESSAGE_MASKED] = {"masked", 2 + HASH_BYTES + 4 + 8 + 2 + 8 + HASH_BYTES},
+    [MESSAGE_SURVIVORS] = {"survivors", HASH_BYTES + ENVELOPES},
+    [MESSAGE_CONSENT] = {"consent", HASH_BYTES + HASH_BYTES},
+    [MESSAGE_CONSENTS] = {"consents", ENVELOPES},
+    [MESSAGE_UNMASK] = {"unmask", 2 + 2 + (4 + 1 + MESSAGE_SHARE_BYTES) * MESSAGE_SITES_MAX},
+    [MESSAGE_ROUND_CLOSE] = {"round_close", 4 * HASH_BYTES + 4 + HEAD + SITES},
+    [MESSAGE_ATTEMPT_ABANDONED] = {"attempt_abandoned", 2 + TEXT},
+    [MESSAGE_RUN_END] = {"run_end", 2 + 8 + HASH_BYTES + TEXT},
+    [MESSAGE_HEARTBEAT] = {"heartbeat", 1},
+    [MESSAGE_REFUSE] = {"refuse", 2 + 2 + TEXT},
+    [MESSAGE_LEAVE] = {"leave", 2 + TEXT},
+};
+
+static const char *const code_texts[MESSAGE_CODES] = {
+    [MESSAGE_CODE_NONE] = "nothing is wrong",
+    [MESSAGE_CODE_NOT_APPROVED] = "the site has not approved this plan",
+    [MESSAGE_CODE_BUDGET] = "the privacy budget does not allow it",
+    [MESSAGE_CODE_POLICY] = "a rule of the site does not allow it",
+    [MESSAGE_CODE_DATA] = "the site's data does not fit the plan",
+    [MESSAGE_CODE_STALE] = "not above the attempt the site has stored",
+    [MESSAGE_CODE_TRANSCRIPT] = "a hash of the transcript does not match",
+    [MESSAGE_CODE_QUORUM] = "too few sites, or a wrong quorum",
+    [MESSAGE_CODE_EXCLUDED] = "the site is missing from a list it belongs to",
+    [MESSAGE_CODE_SECOND_CONSENT] = "a second survivor set for the same attempt",
+    [MESSAGE_CODE_EQUIVOCATION] = "two different messages where one is allowed",
+    [MESSAGE_CODE_FORMAT] = "a message cannot be read",
+    [MESSAGE_CODE_EPOCH] = "another roster epoch",
+    [MESSAGE_CODE_INTERNAL] = "the sender failed",
+    [MESSAGE_CODE_LATE] = "a deadline passed",
+    [MESSAGE_CODE_FINISHED] = "all rounds are done",
+    [MESSAGE_CODE_STOPPED] = "stopped by the operator",
+    [MESSAGE_CODE_NOT_JOINED] = "the session is not known, join first",
+    [MESSAGE_CODE_LOST] = "revealed but not finished, the next round has new noise",
+};
+
+bool message_is_control(uint16_t kind)
+{
+    return kind >= MESSAGE_JOIN && kind < MESSAGE_KINDS;
+}
+
+size_t message_body_max(uint16_t kind)
+{
+    return message_is_control(kind) ? kinds[kind].max : 0;
+}
+
+const char *message_name(uint16_t kind)
+{
+    return message_is_control(kind) ? kinds[kind].name : "unknown";
+}
+
+const char *message_code_text(enum message_code code_value)
+{
+    return (unsigned)code_value < MESSAGE_CODES ? code_texts[code_value] : "unknown code";
+}
+
+enum choir_err message_decode(uint16_t kind, const uint8_t *body, size_t len, struct message *out)
+{
+    struct codec codec = {.from = view_over(body, len)};
+
+    if (!message_is_control(kind) || len > kinds[kind].max)
+        goto fail;
+    out->kind = (enum message_kind)kind;
+    body_of(&codec, out);
+    if (good(&codec) && view_done(&codec.from))
+        return CHOIR_OK;
+fail:
+    memset(out, 0, sizeof *out);
+    return CHOIR_ERR_FORMAT;
+}
+
+// The same object without const: the codec takes fields it can also read into.
+static struct message *for_codec(const struct message *message)
+{
+    struct message *same;
+
+    memcpy(&same, &message, sizeof same);
+    return same;
+}
+
+enum choir_err message_encode(const struct message *message, uint8_t *body, size_t max, size_t *len)
+{
+    struct codec codec = {.writing = true, .to = buf_over(body, max)};
+
+    *len = 0;
+    body_of(&codec, for_codec(message));
+    if (!good(&codec) || codec.to.len > kinds[message->kind].max)
+        return CHOIR_ERR_FORMAT;
+    *len = codec.to.len;
+    return CHOIR_OK;
+}
