@@ -1,0 +1,58 @@
+/* global - the global model: kept by hash on disk, moved by the sum of a round.
+ *
+ * A merge reads all updates of a round segment by segment, so memory is one model and the
+ * server optimiser's state, whatever the number of sites. A model file is complete and
+ * durable before its hash is told to anybody; a merge that fails leaves the model as it was.
+ * One object belongs to one thread.
+ */
+#ifndef CHOIR_AGGREGATOR_GLOBAL_H
+#define CHOIR_AGGREGATOR_GLOBAL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "configs/plan.h"
+#include "crypto/hash.h"
+
+struct global;
+
+/* Keeps its files in the folder `folder`, which exists. `plan` is borrowed.
+ * Fails with CHOIR_ERR_IO, CHOIR_ERR_REFUSED (the sum could wrap) or CHOIR_ERR_MEMORY. */
+CHOIR_MUST_CHECK enum choir_err global_open(const char *folder, const struct plan *plan,
+                                            struct global **out);
+void global_close(struct global *global);
+
+/* Makes the initial model of the plan and its file. */
+CHOIR_MUST_CHECK enum choir_err global_init(struct global *global);
+
+/* Goes (back) to the model `hash` and the optimiser state stored with it.
+ * Fails with CHOIR_ERR_MISSING, CHOIR_ERR_FORGED (the file is not what its name says) or
+ * CHOIR_ERR_IO. */
+CHOIR_MUST_CHECK enum choir_err global_load(struct global *global,
+                                            const uint8_t hash[static HASH_BYTES]);
+
+/* Hash of the current model, and its parameters [plan->n_params]. */
+const uint8_t *global_hash(const struct global *global);
+const float *global_params(const struct global *global);
+
+/* A read-only descriptor of the file of model `hash`, the caller's. */
+CHOIR_MUST_CHECK enum choir_err global_file(const struct global *global,
+                                            const uint8_t hash[static HASH_BYTES], int *fd);
+
+/* Bytes of every site's vector. */
+uint64_t global_update_bytes(const struct global *global);
+
+/* Adds up the vectors in fds[0..n), divides by `weight_sum` (of the public weights of these
+ * sites) and takes the server optimiser's step; the new model is durable when CHOIR_OK is
+ * returned. sum_hash: SHA-256 of the summed lanes. Fails with CHOIR_ERR_FORGED (a constant lane
+ * is not n, or a value is out of range), CHOIR_ERR_IO or CHOIR_ERR_MEMORY; diag says which. */
+CHOIR_MUST_CHECK enum choir_err global_merge(struct global *global, uint64_t round_no,
+                                             const int *fds, size_t n, double weight_sum,
+                                             uint8_t sum_hash[static HASH_BYTES],
+                                             struct choir_diag *diag);
+
+/* Removes the files of every model but the current one and `keep` (may be NULL). */
+void global_prune(struct global *global, const uint8_t *keep);
+
+#endif
