@@ -98,6 +98,17 @@ static enum choir_err sync_folder_of(int dir_fd, const char *name)
     return err;
 }
 
+// A leftover of a crash goes first: it may have another mode, or be a link to somewhere else.
+static int create_new(int dir_fd, const char *name, unsigned mode)
+{
+    const int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC;
+    int fd = openat(dir_fd, name, flags, mode);
+
+    if (fd < 0 && errno == EEXIST && unlinkat(dir_fd, name, 0) == 0)
+        fd = openat(dir_fd, name, flags, mode);
+    return fd;
+}
+
 enum choir_err file_replace(int dir_fd, const char *name, unsigned mode, const void *bytes,
                             size_t len)
 {
@@ -107,7 +118,7 @@ enum choir_err file_replace(int dir_fd, const char *name, unsigned mode, const v
 
     if ((size_t)snprintf(temporary, sizeof temporary, "%s.tmp", name) >= sizeof temporary)
         return CHOIR_ERR_IO;
-    fd = openat(dir_fd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+    fd = create_new(dir_fd, temporary, mode);
     if (fd < 0)
         return CHOIR_ERR_IO;
     err = write_all(fd, bytes, len);

@@ -29,7 +29,7 @@ enum keyfile_cost {
 /* Secret bytes in memory that is locked, guarded and wiped when freed; NULL if there is none.
  * keyfile_free() wipes and frees; NULL is allowed. */
 uint8_t *keyfile_alloc(size_t len);
-void keyfile_free(uint8_t *secret);
+void keyfile_free(void *secret);
 
 /* Seals secret[0..len), len <= KEYFILE_SECRET_MAX, into the file `path`: mode 0600, atomic and
  * durable. Fails with CHOIR_ERR_FORMAT (purpose, passphrase or bundle of a length outside the

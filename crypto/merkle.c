@@ -171,11 +171,11 @@ enum choir_err merkle_check_consistency(const struct merkle_proof *proof, uint64
         return CHOIR_ERR_FORGED;
     if (m == n)
         return proof->n == 0 && memcmp(old_root, new_root, HASH_BYTES) == 0 ? CHOIR_OK
-                                                                             : CHOIR_ERR_FORGED;
+                                                                            : CHOIR_ERR_FORGED;
     if (m == 0) { // every tree begins with the empty one; its root is fixed
         hash_bytes(old_hash, "", 0);
         return proof->n == 0 && memcmp(old_root, old_hash, HASH_BYTES) == 0 ? CHOIR_OK
-                                                                             : CHOIR_ERR_FORGED;
+                                                                            : CHOIR_ERR_FORGED;
     }
     while ((index & 1) != 0) {
         index >>= 1;
