@@ -24,6 +24,7 @@ enum {
     ENTRY_EVENTS_MAX = 8,    // events of one round
     ENTRY_SITES_MAX = 1000,  // sites of one round
     ENTRY_BYTES_MAX = 65536, // one encoded entry
+    ENTRY_ROUND_MAX = 1000000000,
     ENTRY_SALT_BYTES = 16,
 };
 
@@ -41,7 +42,7 @@ enum entry_kind {
 
 enum entry_scope { ENTRY_SCOPE_LEDGER = 1, ENTRY_SCOPE_LOG = 2 };
 enum entry_unit { ENTRY_UNIT_RECORD = 1, ENTRY_UNIT_PATIENT = 2, ENTRY_UNIT_SITE = 3 };
-enum entry_neighboring { ENTRY_ADD_OR_REMOVE_ONE = 1, ENTRY_REPLACE_ONE = 2 };
+enum entry_neighboring { ENTRY_ADD_OR_REMOVE_ONE = 1 };
 enum entry_outcome { ENTRY_RUN_COMPLETE = 1, ENTRY_RUN_STOPPED = 2 };
 
 struct entry_genesis {
@@ -61,8 +62,9 @@ struct entry_spend {
     enum entry_unit unit;
     enum entry_neighboring neighboring;
     double delta;                   // at which the plan states epsilon, [0, 1)
+    double delta_slack;             // what the whole schedule takes off delta first, [0, 1)
     char mechanism[ENTRY_NAME_MAX]; // as in the plan: "dp-sgd", "none"
-    size_t n_events;                // of ONE round; 0 with mechanism "none"
+    size_t n_events;                // of ONE round, at least 1
     struct privacy_event events[ENTRY_EVENTS_MAX];
     uint8_t update_digest[HASH_BYTES]; // COMMIT: SHA-256 of the update; RESERVE: zeros
 };
@@ -115,7 +117,7 @@ CHOIR_MUST_CHECK enum choir_err entry_encode(const struct entry *entry, uint8_t 
  * exactly what entry_encode() gives. */
 CHOIR_MUST_CHECK enum choir_err entry_decode(const uint8_t *bytes, size_t len, struct entry *entry);
 
-/* The leaf hash of an entry: SHA-256(0x00 || salt || bytes). */
+/* The leaf hash of an entry of at most ENTRY_BYTES_MAX bytes: SHA-256(0x00 || salt || bytes). */
 void entry_leaf(uint8_t leaf[static HASH_BYTES], const uint8_t salt[static ENTRY_SALT_BYTES],
                 const uint8_t *bytes, size_t len);
 

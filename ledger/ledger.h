@@ -25,19 +25,20 @@
 
 #include "base/err.h"
 #include "crypto/hash.h"
+#include "crypto/keyfile.h"
 #include "crypto/sign.h"
 #include "ledger/entry.h"
 #include "ledger/head.h"
+#include "privacy/budget.h"
 #include "privacy/event.h"
 
 struct ledger;
 struct ledger_draft; // an update being written, not yet charged
 
 /* Makes DIR/ledger.db (CHOIR_ERR_REFUSED if there is one) and DIR/outbox, with a fresh signing
- * key, sealed by `passphrase` unless NULL, and a GENESIS entry. `cheap` lowers the cost of
- * guessing the passphrase: for demos and tests. DIR must exist. */
+ * key, sealed by `passphrase` unless NULL, and a GENESIS entry. DIR must exist. */
 CHOIR_MUST_CHECK enum choir_err ledger_create(const char *dir, const char *data_id,
-                                              const char *passphrase, bool cheap,
+                                              const char *passphrase, enum keyfile_cost cost,
                                               uint8_t public_key[static SIGN_PUBLIC_BYTES]);
 
 /* Opens DIR/ledger.db, checks it (SQLite's own check, every leaf, the signed head, that the
@@ -54,29 +55,30 @@ const uint8_t *ledger_public_key(const struct ledger *ledger); // SIGN_PUBLIC_BY
 /* The newest signed head. */
 void ledger_head(const struct ledger *ledger, struct head *head);
 
-/* What has been spent or set aside: events with their counts multiplied out, for an accountant. */
+/* What has been spent or set aside, for an accountant: one event for each event of a
+ * reservation, its count times the rounds. Take delta_slack off delta first. */
 struct ledger_total {
     size_t n;
     struct privacy_event *events; // free with ledger_total_free()
-    bool unprotected;             // a run with mechanism "none" is among them: no finite epsilon
+    double delta_slack;           // of all runs together
+    uint64_t rounds;
 };
 
 void ledger_total_free(struct ledger_total *total);
 
-/* Of committed rounds only, or with all that reservations still hold (`with_reserved`). */
-CHOIR_MUST_CHECK enum choir_err ledger_total(struct ledger *ledger, bool with_reserved,
+/* Of committed rounds only, or of all that was ever reserved (`reserved`). */
+CHOIR_MUST_CHECK enum choir_err ledger_total(struct ledger *ledger, bool reserved,
                                              struct ledger_total *total);
 
-/* Decides inside the transaction of ledger_reserve(): `total` is what would be spent at most,
- * the new reservation included. Returns CHOIR_OK to allow, CHOIR_ERR_REFUSED to refuse. */
-typedef enum choir_err ledger_decide(void *context, const struct ledger_total *total);
-
-/* Sets the whole schedule of a run aside, once: a second call with the same content is
- * CHOIR_OK and adds nothing; with other content it is CHOIR_ERR_REFUSED. `data_id` and
- * `update_digest` of `spend` are ignored. */
+/* Sets the whole schedule of a run aside, once: a second call with the same content is CHOIR_OK
+ * and adds nothing; with other content it is CHOIR_ERR_REFUSED. The budget is asked inside the
+ * transaction; CHOIR_ERR_REFUSED with verdict->answer other than BUDGET_ALLOWED is its no, with
+ * the numbers. `data_id` and `update_digest` of `spend` are ignored; one event a round
+ * (CHOIR_ERR_FORMAT otherwise). */
 CHOIR_MUST_CHECK enum choir_err ledger_reserve(struct ledger *ledger,
                                                const struct entry_spend *spend,
-                                               ledger_decide *decide, void *context);
+                                               const struct budget *budget,
+                                               struct budget_verdict *verdict);
 
 /* The bytes charged for (run, round), if any: look here before training. On CHOIR_OK *fd is a
  * descriptor to read from, the caller's to close. CHOIR_ERR_MISSING: not charged.
