@@ -1,0 +1,254 @@
+#include "aggregator/intake.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/hex.h"
+#include "wire/roster.h"
+
+enum { NAME_BYTES = 2 * HASH_BYTES + 32, LANES = ROSTER_SITES_MAX + 1 };
+
+/* What goes on with one site, in both directions. */
+struct lane {
+    struct receiver *receiver; // NULL while nothing is expected
+    int fd;                    // its spool file, -1 without receiver
+    uint8_t root[HASH_BYTES];
+    bool told; // INTAKE_WHOLE was given
+    struct sender *sender;
+    bool last_was_sender; // which machine made the message of the last intake_next()
+};
+
+struct intake {
+    int folder;
+    const struct source *source;
+    struct lane lane[LANES]; // by site id
+};
+
+enum choir_err intake_open(const char *folder, struct intake **out)
+{
+    struct intake *intake = calloc(1, sizeof *intake);
+
+    if (intake == NULL)
+        return CHOIR_ERR_MEMORY;
+    intake->folder = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (intake->folder < 0) {
+        free(intake);
+        return CHOIR_ERR_IO;
+    }
+    for (size_t i = 0; i < LANES; i++)
+        intake->lane[i].fd = -1;
+    *out = intake;
+    return CHOIR_OK;
+}
+
+static void stop_receiving(struct lane *lane)
+{
+    receiver_free(lane->receiver);
+    lane->receiver = NULL;
+    if (lane->fd >= 0)
+        close(lane->fd);
+    lane->fd = -1;
+}
+
+void intake_close(struct intake *intake)
+{
+    if (intake == NULL)
+        return;
+    for (size_t i = 0; i < LANES; i++) {
+        stop_receiving(&intake->lane[i]);
+        sender_free(intake->lane[i].sender);
+    }
+    close(intake->folder);
+    free(intake);
+}
+
+static struct lane *lane_of(struct intake *intake, uint32_t site)
+{
+    return site < LANES ? &intake->lane[site] : NULL;
+}
+
+static void spool_name(char name[static NAME_BYTES], uint32_t site,
+                       const uint8_t root[static HASH_BYTES], const char *end)
+{
+    char hex[2 * HASH_BYTES + 1];
+
+    hex_put(hex, root, HASH_BYTES);
+    snprintf(name, NAME_BYTES, "%u-%s%s", site, hex, end);
+}
+
+enum choir_err intake_file(const struct intake *intake, uint32_t site,
+                           const uint8_t root[static HASH_BYTES], int *fd)
+{
+    char name[NAME_BYTES];
+
+    spool_name(name, site, root, "");
+    *fd = openat(intake->folder, name, O_RDONLY | O_CLOEXEC);
+    if (*fd < 0)
+        return errno == ENOENT ? CHOIR_ERR_MISSING : CHOIR_ERR_IO;
+    return CHOIR_OK;
+}
+
+enum choir_err intake_expect(struct intake *intake, uint32_t site,
+                             const uint8_t root[static HASH_BYTES], uint64_t bytes, bool *here)
+{
+    struct lane *lane = lane_of(intake, site);
+    struct receiver_settings settings = {.max_bytes = bytes, .bytes = &bytes, .root = root};
+    char name[NAME_BYTES];
+    int fd = -1;
+
+    if (lane == NULL)
+        return CHOIR_ERR_FORMAT;
+    *here = intake_file(intake, site, root, &fd) == CHOIR_OK;
+    if (fd >= 0)
+        close(fd);
+    if (lane->receiver != NULL && memcmp(lane->root, root, HASH_BYTES) == 0)
+        return CHOIR_OK; // already coming in
+    stop_receiving(lane);
+    spool_name(name, site, root, ".part");
+    lane->fd = openat(intake->folder, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (lane->fd < 0)
+        return CHOIR_ERR_IO;
+    memcpy(lane->root, root, HASH_BYTES);
+    memcpy(settings.id, root, HASH_BYTES);
+    settings.fd = lane->fd;
+    lane->told = *here;
+    return receiver_new(&settings, &lane->receiver);
+}
+
+void intake_drop(struct intake *intake, uint32_t site)
+{
+    struct lane *lane = lane_of(intake, site);
+
+    if (lane != NULL)
+        stop_receiving(lane);
+}
+
+void intake_serve(struct intake *intake, const struct source *source)
+{
+    intake->source = source;
+    for (size_t i = 0; i < LANES; i++) {
+        sender_free(intake->lane[i].sender);
+        intake->lane[i].sender = NULL;
+    }
+}
+
+void intake_reopen(struct intake *intake, uint32_t site)
+{
+    struct lane *lane = lane_of(intake, site);
+
+    if (lane == NULL)
+        return;
+    if (lane->receiver != NULL)
+        receiver_reopen(lane->receiver);
+    sender_free(lane->sender); // the site fetches again and says what is missing
+    lane->sender = NULL;
+}
+
+// The spool file gets its final name only when its bytes are durable.
+static enum choir_err finish(struct intake *intake, struct lane *lane, uint32_t site)
+{
+    char part[NAME_BYTES], name[NAME_BYTES];
+
+    spool_name(part, site, lane->root, ".part");
+    spool_name(name, site, lane->root, "");
+    if (fsync(lane->fd) != 0 || renameat(intake->folder, part, intake->folder, name) != 0 ||
+        fsync(intake->folder) != 0)
+        return CHOIR_ERR_IO;
+    lane->told = true;
+    return CHOIR_OK;
+}
+
+static enum choir_err take_for_receiver(struct intake *intake, struct lane *lane, uint32_t site,
+                                        const struct bulk_message *message, uint64_t now_ms,
+                                        enum intake_news *news)
+{
+    enum choir_err err = receiver_take(lane->receiver, message, now_ms);
+
+    if (err != CHOIR_OK)
+        return err;
+    if (message->kind == BULK_DATA)
+        *news = INTAKE_CAME;
+    if (receiver_state(lane->receiver) == TRANSFER_DONE && !lane->told) {
+        err = finish(intake, lane, site);
+        if (err == CHOIR_OK)
+            *news = INTAKE_WHOLE;
+    }
+    return err;
+}
+
+enum choir_err intake_take(struct intake *intake, uint32_t site, const struct bulk_message *message,
+                           uint64_t now_ms, enum intake_news *news)
+{
+    struct lane *lane = lane_of(intake, site);
+    enum choir_err err;
+
+    *news = INTAKE_NOTHING;
+    if (lane == NULL)
+        return CHOIR_ERR_PEER;
+    if (lane->receiver != NULL && memcmp(message->id, lane->root, HASH_BYTES) == 0)
+        return take_for_receiver(intake, lane, site, message, now_ms, news);
+    if (intake->source == NULL || memcmp(message->id, source_id(intake->source), HASH_BYTES) != 0)
+        return CHOIR_ERR_PEER;
+    if (lane->sender == NULL) {
+        err = sender_new(intake->source, true, &lane->sender);
+        if (err != CHOIR_OK)
+            return err;
+    }
+    return sender_take(lane->sender, message, now_ms);
+}
+
+enum choir_err intake_next(struct intake *intake, uint32_t site, uint64_t now_ms, uint8_t *to,
+                           size_t max, size_t *len)
+{
+    struct lane *lane = lane_of(intake, site);
+    enum choir_err err = CHOIR_ERR_AGAIN;
+
+    if (lane == NULL)
+        return err;
+    lane->last_was_sender = false;
+    if (lane->receiver != NULL)
+        err = receiver_next(lane->receiver, now_ms, to, max, len);
+    if (err != CHOIR_ERR_AGAIN || lane->sender == NULL)
+        return err;
+    lane->last_was_sender = true;
+    return sender_next(lane->sender, now_ms, to, max, len);
+}
+
+void intake_unsent(struct intake *intake, uint32_t site)
+{
+    struct lane *lane = lane_of(intake, site);
+
+    if (lane == NULL)
+        return;
+    if (lane->last_was_sender && lane->sender != NULL)
+        sender_unsent(lane->sender);
+    else if (lane->receiver != NULL)
+        receiver_unsent(lane->receiver);
+}
+
+void intake_clear(struct intake *intake)
+{
+    struct dirent *entry;
+    DIR *folder;
+    int copy;
+
+    for (size_t i = 0; i < LANES; i++)
+        stop_receiving(&intake->lane[i]);
+    copy = openat(intake->folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (copy < 0)
+        return;
+    folder = fdopendir(copy);
+    if (folder == NULL) {
+        close(copy);
+        return;
+    }
+    while ((entry = readdir(folder)) != NULL)
+        if (entry->d_name[0] != '.')
+            unlinkat(intake->folder, entry->d_name, 0);
+    closedir(folder);
+}
