@@ -1,5 +1,6 @@
 #include "crypto/keyfile.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -22,6 +23,8 @@ enum {
     HEAD_MAX = 8 + 2 + 4 + 8 + SALT_BYTES + NONCE_BYTES + 2 + KEYFILE_PURPOSE_MAX + 4,
     FILE_MAX = HEAD_MAX + KEYFILE_SECRET_MAX + TAG_BYTES,
 };
+
+static_assert(FILE_MAX <= KEYFILE_SEALED_MAX, "room for what is sealed");
 
 static const char magic[8] = {'C', 'H', 'O', 'I', 'R', 'K', 'E', 'Y'};
 
@@ -108,13 +111,13 @@ static bool passphrase_is_valid(const char *passphrase)
     return len > 0 && len <= KEYFILE_PASSPHRASE_MAX;
 }
 
-enum choir_err keyfile_seal(const char *path, const char *purpose, enum keyfile_cost cost,
-                            const char *passphrase, const uint8_t *secret, size_t len)
+enum choir_err keyfile_seal_bytes(const char *purpose, enum keyfile_cost cost,
+                                  const char *passphrase, const uint8_t *secret, size_t len,
+                                  uint8_t sealed[static KEYFILE_SEALED_MAX], size_t *sealed_len)
 {
     enum choir_err err = CHOIR_ERR_MEMORY;
     struct head head = {.secret_len = (uint32_t)len};
-    uint8_t sealed[FILE_MAX];
-    struct buf buf = buf_over(sealed, sizeof sealed);
+    struct buf buf = buf_over(sealed, FILE_MAX);
     uint8_t *key = NULL;
 
     if (len == 0 || len > KEYFILE_SECRET_MAX || strlen(purpose) >= sizeof head.purpose ||
@@ -133,10 +136,21 @@ enum choir_err keyfile_seal(const char *path, const char *purpose, enum keyfile_
         goto out;
     crypto_aead_xchacha20poly1305_ietf_encrypt(sealed + buf.len, NULL, secret, len, sealed, buf.len,
                                                NULL, head.nonce, key);
-    err = file_replace(AT_FDCWD, path, 0600, sealed, buf.len + len + TAG_BYTES);
+    *sealed_len = buf.len + len + TAG_BYTES;
 out:
     sodium_free(key);
     return err;
+}
+
+enum choir_err keyfile_seal(const char *path, const char *purpose, enum keyfile_cost cost,
+                            const char *passphrase, const uint8_t *secret, size_t len)
+{
+    uint8_t sealed[KEYFILE_SEALED_MAX];
+    size_t sealed_len = 0;
+    enum choir_err err =
+        keyfile_seal_bytes(purpose, cost, passphrase, secret, len, sealed, &sealed_len);
+
+    return err != CHOIR_OK ? err : file_replace(AT_FDCWD, path, 0600, sealed, sealed_len);
 }
 
 // Reads a file that nobody but this user (or root) can read or has written.
@@ -187,32 +201,38 @@ out:
     return err;
 }
 
+enum choir_err keyfile_open_bytes(const uint8_t *sealed, size_t sealed_len, const char *purpose,
+                                  const char *passphrase, uint8_t **secret, size_t *len)
+{
+    enum choir_err err;
+    struct head head;
+    struct view view = view_over(sealed, sealed_len);
+
+    if (!passphrase_is_valid(passphrase))
+        return CHOIR_ERR_FORGED; // no such passphrase seals anything
+    err = get_head(&view, &head);
+    if (err != CHOIR_OK)
+        return err;
+    if (strcmp(head.purpose, purpose) != 0)
+        return CHOIR_ERR_FORGED;
+    err = unseal(&view, &head, sealed, passphrase, secret);
+    if (err == CHOIR_OK)
+        *len = head.secret_len;
+    return err;
+}
+
 enum choir_err keyfile_open(const char *path, const char *purpose, const char *passphrase,
                             uint8_t **secret, size_t *len)
 {
     enum choir_err err;
-    struct head head;
-    struct view view;
     uint8_t *file = NULL;
     size_t file_len = 0;
 
     if (!passphrase_is_valid(passphrase))
-        return CHOIR_ERR_FORGED; // no such passphrase seals a file
+        return CHOIR_ERR_FORGED;
     err = read_private(path, FILE_MAX, &file, &file_len);
-    if (err != CHOIR_OK)
-        goto out;
-    view = view_over(file, file_len);
-    err = get_head(&view, &head);
-    if (err != CHOIR_OK)
-        goto out;
-    if (strcmp(head.purpose, purpose) != 0) {
-        err = CHOIR_ERR_FORGED;
-        goto out;
-    }
-    err = unseal(&view, &head, file, passphrase, secret);
     if (err == CHOIR_OK)
-        *len = head.secret_len;
-out:
+        err = keyfile_open_bytes(file, file_len, purpose, passphrase, secret, len);
     free(file);
     return err;
 }

@@ -15,6 +15,7 @@
 
 enum {
     KEYFILE_SECRET_MAX = 1024,     // bytes in a bundle
+    KEYFILE_SEALED_MAX = 1280,     // bytes of what keyfile_seal_bytes() writes
     KEYFILE_PURPOSE_MAX = 64,      // text that says what the bundle is, with its zero
     KEYFILE_PASSPHRASE_MAX = 1024, // bytes of a passphrase
     KEYFILE_OPS_MAX = 10,          // passes of Argon2id accepted when reading
@@ -45,6 +46,17 @@ CHOIR_MUST_CHECK enum choir_err keyfile_seal(const char *path, const char *purpo
  * CHOIR_ERR_MEMORY or CHOIR_ERR_IO. */
 CHOIR_MUST_CHECK enum choir_err keyfile_open(const char *path, const char *purpose,
                                              const char *passphrase, uint8_t **secret, size_t *len);
+
+/* The same in memory, for a bundle that is kept in a database. No CHOIR_ERR_MISSING, _REFUSED
+ * or _IO. */
+CHOIR_MUST_CHECK enum choir_err keyfile_seal_bytes(const char *purpose, enum keyfile_cost cost,
+                                                   const char *passphrase, const uint8_t *secret,
+                                                   size_t len,
+                                                   uint8_t sealed[static KEYFILE_SEALED_MAX],
+                                                   size_t *sealed_len);
+CHOIR_MUST_CHECK enum choir_err keyfile_open_bytes(const uint8_t *sealed, size_t sealed_len,
+                                                   const char *purpose, const char *passphrase,
+                                                   uint8_t **secret, size_t *len);
 
 /* Reads a passphrase from the first line of the file `path`, under the same rule about who may
  * read it. On CHOIR_OK *passphrase is the caller's (keyfile_free), zero-terminated. Fails like
