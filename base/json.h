@@ -87,8 +87,8 @@ CHOIR_MUST_CHECK enum choir_err json_get_node(const struct json_node *node, cons
                                               enum json_kind kind, const struct json_node **out,
                                               struct choir_diag *diag);
 
-/* The one of names[0..n) that `word` was probably meant to be: at most two edits away, and
- * less than half of its letters (Damerau-Levenshtein, adjacent swaps); NULL if there is none. */
-const char *json_nearby(const char *word, const char *const *names, size_t n);
+/* The deepest value that the key path "data.columns[3].min" leads to from `root`: the value
+ * itself, or the last one on the way that exists. */
+const struct json_node *json_find(const struct json_node *root, const char *path);
 
 #endif
