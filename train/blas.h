@@ -25,11 +25,12 @@ bool blas_was_repaired(void);
  * of processor time; takes about 20 ms. 0 when memory is short. */
 double blas_self_test(void);
 
-/* c [m x n] = a [m x k] b [k x n] + beta c; all row-major and dense. `a_transposed`: a is stored
- * [k x m]; likewise b. */
+/* c [m x n] = a [m x k] b [k x n] + beta c, row-major. `a_transposed`: a is stored [k x m];
+ * likewise b. a_width, b_width: floats from one stored row to the next, 0 where dense. */
 struct blas_product {
     bool a_transposed, b_transposed;
     size_t m, n, k;
+    size_t a_width, b_width;
 };
 void blas_sgemm(struct blas_product shape, const float *a, const float *b, float beta, float *c);
 

@@ -13,10 +13,7 @@
 #include "base/err.h"
 #include "train/schema.h"
 
-enum {
-    DATASET_MAX_LINE = 64 << 10, // bytes of one record
-    DATASET_MAX_ROWS = 1 << 28,
-};
+enum { DATASET_MAX_ROWS = 1 << 28 };
 
 struct dataset {
     float *x;    // [n x d], row-major, 64-byte aligned

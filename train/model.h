@@ -63,4 +63,8 @@ CHOIR_MUST_CHECK enum choir_err model_init(const struct model_spec *spec, float 
 CHOIR_MUST_CHECK enum choir_err model_logits(const struct model_spec *spec, const float *params,
                                              const float *x, size_t n, float *logits);
 
+/* One layer over n rows: out [n x units] = activation(in W + b). Takes no memory. */
+void model_layer_forward(const struct model_spec *spec, size_t layer, const float *params,
+                         const float *in, size_t n, float *out);
+
 #endif

@@ -94,6 +94,12 @@ size_t schema_n_features(const struct schema *schema);
  * zero-terminated. `feature` < schema_n_features(). */
 void schema_feature_name(const struct schema *schema, size_t feature, char *to, size_t max);
 
+/* Features that one column gives. */
+size_t schema_column_features(const struct schema_column *column);
+
+/* A numeric column's feature for a value in its bounds, in the file's units. */
+double schema_value(const struct schema_column *column, double value);
+
 /* The center and scale in force for a numeric column (given or from the bounds). */
 void schema_scaling(const struct schema_column *column, double *center, double *scale);
 

@@ -29,7 +29,7 @@ enum { TRAINER_MAX_STEPS = 1000000 };
 struct training {
     uint32_t local_steps; // 1..TRAINER_MAX_STEPS
     struct optimizer_spec optimizer;
-    double l2;            // >= 0: adds l2 * w to the gradient
+    double l2;            // >= 0: adds l2 * w to the gradient of each weight, not of biases
     double proximal_mu;   // >= 0: adds mu * (w - w_global), FedProx (arXiv 1812.06127)
     double sampling_rate; // (0, 1]
     double nominal_size;  // >= 1, public

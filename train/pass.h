@@ -1,0 +1,50 @@
+/* pass - forward and backward over a few records of a dense model, with per-record norms.
+ *
+ * A dense layer's gradient for one record is the outer product of its input a and the loss
+ * gradient d at its output, so its squared norm with the bias is (|a|^2 + 1) |d|^2 (Goodfellow,
+ * arXiv 1510.01799): norms and clipping need no gradient of a single record. Records are scaled
+ * in d, then one product per layer adds up all of them (book-keeping, arXiv 2210.00038).
+ *
+ * All memory is taken by pass_new(). Order of calls: pass_input() rows, pass_forward(),
+ * pass_backward(), then norms and scaling, then pass_add_gradients().
+ */
+#ifndef CHOIR_TRAIN_PASS_H
+#define CHOIR_TRAIN_PASS_H
+
+#include <stddef.h>
+
+#include "base/err.h"
+#include "train/model.h"
+
+struct pass;
+
+/* For at most max_rows records at a time. Fails with CHOIR_ERR_MEMORY. */
+CHOIR_MUST_CHECK enum choir_err pass_new(const struct model_spec *spec, size_t max_rows,
+                                         struct pass **out);
+/* Wipes and frees; NULL is allowed. */
+void pass_free(struct pass *pass);
+
+/* Where record `row` < max_rows is put: n_inputs floats. */
+float *pass_input(struct pass *pass, size_t row);
+
+/* Logits [n x outputs] of the first n records, valid until the next pass. */
+const float *pass_forward(struct pass *pass, const float *params, size_t n);
+
+/* From the labels [n] the loss gradients at the output of each layer. A record whose logits are
+ * not finite gets NaN there. */
+void pass_backward(struct pass *pass, const float *params, const float *labels, size_t n);
+
+/* L2 norm of each record's whole gradient, [n]. */
+void pass_norms(struct pass *pass, size_t n, double *norms);
+
+/* Multiplies a record's gradient; 0 takes the record out whole, NaN or not. */
+void pass_scale(struct pass *pass, size_t row, float factor);
+
+/* Adds the gradients of the first n records to sum [n_params]: in float within blocks of
+ * NOISE_MICRO_BATCH records (privacy/noise.h), in double across them. */
+void pass_add_gradients(struct pass *pass, size_t n, double *sum);
+
+/* Log loss of one record from its logits (nats); for reports. */
+double pass_loss(const struct model_spec *spec, const float *logits, float label);
+
+#endif
