@@ -1,0 +1,239 @@
+#include "aggregator/annals.h"
+
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/now.h"
+#include "ledger/log.h"
+#include "round/journal.h"
+
+struct annals {
+    struct log *log;
+    uint64_t roster_epoch;          // newest one noted
+    uint8_t run[MESSAGE_RUN_BYTES]; // newest run
+    bool started, ended;
+    uint64_t closed; // its newest round with a model
+    struct entry entry;
+    struct journal_record record;
+    struct message message;
+};
+
+static enum choir_err note(void *context, uint64_t index, const struct entry *entry)
+{
+    struct annals *annals = context;
+
+    (void)index;
+    switch (entry->kind) {
+    case ENTRY_ROSTER:
+        annals->roster_epoch = entry->roster.epoch;
+        break;
+    case ENTRY_RUN_START:
+        memcpy(annals->run, entry->step.run, sizeof annals->run);
+        annals->started = true;
+        annals->ended = false;
+        annals->closed = 0;
+        break;
+    case ENTRY_ROUND_CLOSE:
+        annals->closed = entry->step.round;
+        break;
+    case ENTRY_RUN_END:
+        annals->ended = true;
+        break;
+    case ENTRY_GENESIS:
+    case ENTRY_RESERVE:
+    case ENTRY_COMMIT:
+    case ENTRY_ROUND_OPEN:
+    case ENTRY_SURVIVORS:
+        break;
+    }
+    return CHOIR_OK;
+}
+
+// Appends annals->entry and remembers what it said.
+static enum choir_err append(struct annals *annals)
+{
+    enum choir_err err;
+
+    annals->entry.time = now_unix();
+    err = log_append(annals->log, &annals->entry);
+    return err != CHOIR_OK ? err : note(annals, 0, &annals->entry);
+}
+
+static struct entry_step *new_step(struct annals *annals, enum entry_kind kind,
+                                   const uint8_t run[static MESSAGE_RUN_BYTES])
+{
+    memset(&annals->entry, 0, sizeof annals->entry);
+    annals->entry.kind = kind;
+    memcpy(annals->entry.step.run, run, MESSAGE_RUN_BYTES);
+    return &annals->entry.step;
+}
+
+static void put_sites(struct entry_step *step, const struct site_set *sites)
+{
+    step->n_sites = sites->n;
+    for (size_t i = 0; i < sites->n; i++)
+        step->sites[i].id = sites->id[i];
+}
+
+static enum choir_err note_roster(struct annals *annals, const struct roster *roster)
+{
+    if (annals->roster_epoch >= roster->epoch)
+        return CHOIR_OK;
+    memset(&annals->entry, 0, sizeof annals->entry);
+    annals->entry.kind = ENTRY_ROSTER;
+    annals->entry.roster.epoch = roster->epoch;
+    memcpy(annals->entry.roster.roster_hash, roster->hash, HASH_BYTES);
+    return append(annals);
+}
+
+enum choir_err annals_open(const char *path, const struct roster *roster,
+                           const uint8_t secret_key[static SIGN_SECRET_BYTES], struct annals **out)
+{
+    const uint8_t *public_key = roster->aggregator.sign_key;
+    enum choir_err err;
+    struct annals *annals = calloc(1, sizeof *annals);
+
+    if (annals == NULL)
+        return CHOIR_ERR_MEMORY;
+    err = log_open(path, public_key, secret_key, &annals->log);
+    if (err == CHOIR_ERR_MISSING) {
+        err = log_create(path, roster->name, roster->federation, public_key, secret_key);
+        if (err == CHOIR_OK)
+            err = log_open(path, public_key, secret_key, &annals->log);
+    }
+    if (err == CHOIR_OK)
+        err = log_each(annals->log, note, annals);
+    if (err == CHOIR_OK)
+        err = note_roster(annals, roster);
+    if (err != CHOIR_OK) {
+        annals_close(annals);
+        return err;
+    }
+    *out = annals;
+    return CHOIR_OK;
+}
+
+void annals_close(struct annals *annals)
+{
+    if (annals == NULL)
+        return;
+    log_close(annals->log);
+    free(annals);
+}
+
+void annals_head(const struct annals *annals, struct tree_head *head)
+{
+    struct head signed_head;
+
+    log_head(annals->log, &signed_head);
+    head->size = signed_head.size;
+    memcpy(head->root, signed_head.root, HASH_BYTES);
+}
+
+enum choir_err annals_run_start(struct annals *annals, const struct gather_run *run,
+                                const uint8_t roster_hash[static HASH_BYTES])
+{
+    struct entry_step *step;
+
+    if (annals->started && memcmp(annals->run, run->run, sizeof annals->run) == 0)
+        return CHOIR_OK;
+    step = new_step(annals, ENTRY_RUN_START, run->run);
+    memcpy(step->plan_hash, run->plan_hash, HASH_BYTES);
+    memcpy(step->roster_hash, roster_hash, HASH_BYTES);
+    memcpy(step->model_hash, run->model_hash, HASH_BYTES);
+    return append(annals);
+}
+
+static enum choir_err run_end(struct annals *annals, const uint8_t run[static MESSAGE_RUN_BYTES],
+                              enum message_code code, uint64_t rounds,
+                              const uint8_t model[static HASH_BYTES])
+{
+    struct entry_step *step;
+
+    if (annals->ended)
+        return CHOIR_OK;
+    step = new_step(annals, ENTRY_RUN_END, run);
+    step->round = rounds;
+    memcpy(step->model_hash, model, HASH_BYTES);
+    step->outcome = code == MESSAGE_CODE_FINISHED ? ENTRY_RUN_COMPLETE : ENTRY_RUN_STOPPED;
+    return append(annals);
+}
+
+enum choir_err annals_effect(struct annals *annals, const uint8_t run[static MESSAGE_RUN_BYTES],
+                             const uint8_t model[static HASH_BYTES],
+                             const struct gather_effect *effect)
+{
+    struct entry_step *step;
+
+    if (effect->kind == GATHER_DO_RUN_END)
+        return run_end(annals, run, effect->ended.code, effect->ended.rounds,
+                       effect->ended.model_hash);
+    if (effect->kind == GATHER_DO_OPENED) {
+        step = new_step(annals, ENTRY_ROUND_OPEN, run);
+        step->round = effect->opened.round;
+        step->attempt = effect->opened.attempt;
+        memcpy(step->model_hash, model, HASH_BYTES);
+        memcpy(step->transcript, effect->opened.r0, HASH_BYTES);
+        put_sites(step, effect->opened.sites);
+        return append(annals);
+    }
+    if (effect->kind == GATHER_DO_SURVIVORS) {
+        step = new_step(annals, ENTRY_SURVIVORS, run);
+        step->round = effect->survivors.round;
+        step->attempt = effect->survivors.attempt;
+        memcpy(step->transcript, effect->survivors.r3, HASH_BYTES);
+        put_sites(step, effect->survivors.sites);
+        return append(annals);
+    }
+    if (effect->kind != GATHER_DO_CLOSED || annals->closed >= effect->closed.round)
+        return CHOIR_OK;
+    step = new_step(annals, ENTRY_ROUND_CLOSE, run);
+    step->round = effect->closed.round;
+    step->attempt = effect->closed.attempt;
+    memcpy(step->sum_hash, effect->closed.sum_hash, HASH_BYTES);
+    memcpy(step->model_hash, effect->closed.model_hash, HASH_BYTES);
+    step->missing_ppm = effect->closed.missing_ppm;
+    put_sites(step, effect->closed.sites);
+    return append(annals);
+}
+
+// A CLOSE of the journal as the effect that the log missed.
+static enum choir_err catch_up_close(struct annals *annals)
+{
+    const struct journal_close *close = &annals->record.close;
+    const struct msg_round_close *said = &annals->message.round_close;
+    struct gather_effect effect = {.kind = GATHER_DO_CLOSED};
+    enum choir_err err =
+        message_decode(MESSAGE_ROUND_CLOSE, close->body, close->body_len, &annals->message);
+
+    if (err != CHOIR_OK)
+        return err;
+    effect.closed.round = close->round;
+    effect.closed.attempt = close->attempt;
+    memcpy(effect.closed.sum_hash, said->sum_hash, HASH_BYTES);
+    memcpy(effect.closed.model_hash, said->model_hash, HASH_BYTES);
+    effect.closed.missing_ppm = said->missing_ppm;
+    effect.closed.sites = &said->participants;
+    return annals_effect(annals, annals->run, said->model_hash, &effect);
+}
+
+enum choir_err annals_catch_up(struct annals *annals, const uint8_t roster_hash[static HASH_BYTES],
+                               const uint8_t *record, size_t len)
+{
+    enum choir_err err = journal_decode(record, len, &annals->record);
+
+    if (err != CHOIR_OK)
+        return err;
+    if (annals->record.kind == JOURNAL_RUN_START)
+        return annals_run_start(annals, &annals->record.start.run, roster_hash);
+    if (annals->record.kind == JOURNAL_CLOSE)
+        return catch_up_close(annals);
+    return CHOIR_OK;
+}
+
+enum choir_err annals_export(struct annals *annals, const char *path)
+{
+    return log_export(annals->log, AT_FDCWD, path);
+}

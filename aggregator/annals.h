@@ -1,0 +1,46 @@
+/* annals - what the aggregator tells the federation's log, each thing exactly once.
+ *
+ * The journal is written first; after a crash between the two, the journal is told again and
+ * what the log already has is left out. One object belongs to one thread.
+ */
+#ifndef CHOIR_AGGREGATOR_ANNALS_H
+#define CHOIR_AGGREGATOR_ANNALS_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "crypto/sign.h"
+#include "round/gather.h"
+#include "wire/message.h"
+#include "wire/roster.h"
+
+struct annals;
+
+/* Opens the log at `path`, making it if there is none, and notes a roster that is new to it.
+ * Fails with CHOIR_ERR_AGAIN (open elsewhere), CHOIR_ERR_FORGED (damaged, or of another
+ * federation), CHOIR_ERR_IO or CHOIR_ERR_MEMORY. */
+CHOIR_MUST_CHECK enum choir_err annals_open(const char *path, const struct roster *roster,
+                                            const uint8_t secret_key[static SIGN_SECRET_BYTES],
+                                            struct annals **out);
+void annals_close(struct annals *annals);
+
+void annals_head(const struct annals *annals, struct tree_head *head);
+
+/* Each is durable when CHOIR_OK is returned; CHOIR_ERR_IO: the log takes nothing more. */
+CHOIR_MUST_CHECK enum choir_err annals_run_start(struct annals *annals,
+                                                 const struct gather_run *run,
+                                                 const uint8_t roster_hash[static HASH_BYTES]);
+CHOIR_MUST_CHECK enum choir_err annals_effect(struct annals *annals,
+                                              const uint8_t run[static MESSAGE_RUN_BYTES],
+                                              const uint8_t model[static HASH_BYTES],
+                                              const struct gather_effect *effect);
+
+/* A journaled record, after a restart: what it says and the log lacks is added. */
+CHOIR_MUST_CHECK enum choir_err annals_catch_up(struct annals *annals,
+                                                const uint8_t roster_hash[static HASH_BYTES],
+                                                const uint8_t *record, size_t len);
+
+/* Writes the export file of the log. */
+CHOIR_MUST_CHECK enum choir_err annals_export(struct annals *annals, const char *path);
+
+#endif
