@@ -24,7 +24,7 @@ enum {
     FILE_MAX = HEAD_MAX + KEYFILE_SECRET_MAX + TAG_BYTES,
 };
 
-static_assert(FILE_MAX <= KEYFILE_SEALED_MAX, "room for what is sealed");
+static_assert((int)FILE_MAX <= (int)KEYFILE_SEALED_MAX, "room for what is sealed");
 
 static const char magic[8] = {'C', 'H', 'O', 'I', 'R', 'K', 'E', 'Y'};
 
