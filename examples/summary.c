@@ -1,0 +1,209 @@
+#include "examples/summary.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/hex.h"
+#include "base/json.h"
+#include "base/json_out.h"
+
+enum { SUMMARY_MAX_RUN = 1 << 20, SUMMARY_MAX_CELL = 16 };
+
+/* A number, "inf", or null (NaN): what a ledger can say about an epsilon. */
+static enum choir_err get_epsilon(const struct json_node *node, const char *key, double *out,
+                                  struct choir_diag *diag)
+{
+    const struct json_node *value = json_get(node, key);
+
+    if (value != NULL && json_kind(value) == JSON_NULL) {
+        *out = (double)NAN;
+        return CHOIR_OK;
+    }
+    if (value != NULL && json_kind(value) == JSON_STRING && strcmp(json_text(value), "inf") == 0) {
+        *out = (double)INFINITY;
+        return CHOIR_OK;
+    }
+    return json_get_number(node, key, 0.0, 1e300, out, diag);
+}
+
+static enum choir_err read_site(const struct json_node *node, struct summary_site *site,
+                                struct choir_diag *diag)
+{
+    enum choir_err err = get_epsilon(node, "epsilon", &site->epsilon, diag);
+
+    if (err == CHOIR_OK)
+        err = get_epsilon(node, "epsilon_reserved", &site->epsilon_reserved, diag);
+    if (err == CHOIR_OK)
+        err = get_epsilon(node, "epsilon_budget", &site->epsilon_budget, diag);
+    if (err == CHOIR_OK)
+        err = json_get_number(node, "delta", 0.0, 1.0, &site->delta, diag);
+    return err;
+}
+
+static enum choir_err read_sites(const struct json_node *list, struct summary *summary,
+                                 struct choir_diag *diag)
+{
+    const size_t n_sites = summary->plan->n_sites;
+
+    for (size_t s = 0; s < n_sites; s++) {
+        const struct json_node *found = NULL;
+        enum choir_err err = CHOIR_OK;
+
+        for (size_t i = 0; found == NULL && i < json_count(list); i++) {
+            const struct json_node *name = json_get(json_at(list, i), "name");
+
+            if (name != NULL && json_kind(name) == JSON_STRING &&
+                strcmp(json_text(name), summary->sites[s].name) == 0)
+                found = json_at(list, i);
+        }
+        if (found == NULL)
+            return json_fail(list, diag, CHOIR_ERR_MISSING, "no entry for the site \"%s\"",
+                             summary->sites[s].name);
+        err = read_site(found, &summary->sites[s], diag);
+        if (err != CHOIR_OK)
+            return err;
+    }
+    return CHOIR_OK;
+}
+
+enum choir_err summary_read_run(struct summary *summary, const char *path, struct choir_diag *diag)
+{
+    const uint64_t most = UINT64_C(1) << 53;
+    const struct json_node *root = NULL;
+    const struct json_node *list = NULL;
+    struct json *json = NULL;
+    enum choir_err err = json_read_file(path, SUMMARY_MAX_RUN, &json, diag);
+
+    if (err != CHOIR_OK)
+        return err;
+    root = json_root(json);
+    err = json_get_number(root, "run_seconds", 0.0, 1e9, &summary->seconds, diag);
+    if (err == CHOIR_OK)
+        err = json_get_u64(root, "bytes_up", 0, most, &summary->bytes_up, diag);
+    if (err == CHOIR_OK)
+        err = json_get_u64(root, "bytes_down", 0, most, &summary->bytes_down, diag);
+    if (err == CHOIR_OK)
+        err = json_get_u64(root, "rounds", 0, most, &summary->rounds, diag);
+    if (err == CHOIR_OK)
+        err = json_get_bool(root, "secure_aggregation", &summary->secure_aggregation, diag);
+    if (err == CHOIR_OK)
+        err = json_get_node(root, "sites", JSON_ARRAY, &list, diag);
+    if (err == CHOIR_OK)
+        err = read_sites(list, summary, diag);
+    json_free(json);
+    return err;
+}
+
+static void put_number(struct json_out *out, const char *key, double value)
+{
+    if (isnan(value))
+        json_out_null(out, key);
+    else if (isinf(value))
+        json_out_text(out, key, "inf");
+    else
+        json_out_number(out, key, value);
+}
+
+static void put_site(struct json_out *out, const struct summary_site *site)
+{
+    json_out_object(out, NULL);
+    json_out_text(out, "name", site->name);
+    put_number(out, "auc_local", site->auc_local);
+    put_number(out, "auc_federated", site->auc_federated);
+    put_number(out, "epsilon", site->epsilon);
+    put_number(out, "epsilon_reserved", site->epsilon_reserved);
+    put_number(out, "epsilon_budget", site->epsilon_budget);
+    put_number(out, "delta", site->delta);
+    json_out_close(out);
+}
+
+enum choir_err summary_json(const struct summary *summary, char **text, size_t *len)
+{
+    char hash[2 * HASH_BYTES + 1];
+    struct json_out *out = NULL;
+    enum choir_err err = json_out_new(true, &out);
+
+    if (err != CHOIR_OK)
+        return err;
+    hex_put(hash, summary->plan->hash, HASH_BYTES);
+    json_out_object(out, NULL);
+    json_out_text(out, "plan", summary->plan->name);
+    json_out_text(out, "plan_hash", hash);
+    json_out_text(out, "mechanism", plan_mechanism_text(summary->plan->privacy.mechanism));
+    json_out_u64(out, "rounds", summary->rounds);
+    json_out_bool(out, "secure_aggregation", summary->secure_aggregation);
+    put_number(out, "auc_federated", summary->auc_federated);
+    put_number(out, "auc_pooled", summary->auc_pooled);
+    put_number(out, "accuracy_federated", summary->accuracy_federated);
+    put_number(out, "accuracy_pooled", summary->accuracy_pooled);
+    json_out_array(out, "sites");
+    for (size_t i = 0; i < summary->plan->n_sites; i++)
+        put_site(out, &summary->sites[i]);
+    json_out_close(out);
+    put_number(out, "seconds", summary->seconds);
+    json_out_u64(out, "bytes_up", summary->bytes_up);
+    json_out_u64(out, "bytes_down", summary->bytes_down);
+    json_out_close(out);
+    err = json_out_end(out, text, len);
+    json_out_free(out);
+    return err;
+}
+
+/* A cell of the table: "-" where there is no number. */
+static const char *cell(char to[static SUMMARY_MAX_CELL], const char *format_plus, double value,
+                        int digits)
+{
+    if (isnan(value))
+        return "-";
+    if (isinf(value))
+        return "none"; // no privacy: nothing bounds what is learnt
+    (void)snprintf(to, SUMMARY_MAX_CELL, format_plus[0] == '+' ? "%+.*f" : "%.*f", digits, value);
+    return to;
+}
+
+static int name_width(const struct summary *summary)
+{
+    size_t width = strlen("all sites");
+
+    for (size_t i = 0; i < summary->plan->n_sites; i++) {
+        const size_t len = strlen(summary->sites[i].name);
+
+        width = len > width ? len : width;
+    }
+    return width < 40 ? (int)width : 40;
+}
+
+static void print_site(FILE *out, int width, const struct summary_site *site)
+{
+    char cells[5][SUMMARY_MAX_CELL];
+    const double gain = site->auc_federated - site->auc_local;
+
+    (void)fprintf(out, "  %-*.*s  %12zu  %6s  %6s  %6s  %8s  %6s\n", width, width, site->name,
+                  site->n_test, cell(cells[0], "", site->auc_local, 3),
+                  cell(cells[1], "", site->auc_federated, 3), cell(cells[2], "+", gain, 3),
+                  cell(cells[3], "", site->epsilon, 2),
+                  cell(cells[4], "", site->epsilon_budget, 2));
+}
+
+void summary_print(const struct summary *summary, FILE *out)
+{
+    const int width = name_width(summary);
+    char cells[4][SUMMARY_MAX_CELL];
+
+    (void)fprintf(out, "\n  Who gains by joining\n"
+                       "  AUC on each site's own test records: 0.5 is a coin, 1 is perfect.\n\n");
+    (void)fprintf(out, "  %-*s  %12s  %6s  %6s  %6s  %8s  %6s\n", width, "site", "test records",
+                  "alone", "joined", "gain", "epsilon", "of");
+    for (size_t i = 0; i < summary->plan->n_sites; i++)
+        print_site(out, width, &summary->sites[i]);
+    (void)fprintf(out, "  %-*s  %12zu  %6s  %6s\n\n", width, "all sites", summary->n_test, "",
+                  cell(cells[0], "", summary->auc_federated, 3));
+    (void)fprintf(out,
+                  "  For comparison, all records in one place without privacy: AUC %s "
+                  "(accuracy %s; the federation's %s).\n",
+                  cell(cells[1], "", summary->auc_pooled, 3),
+                  cell(cells[2], "", summary->accuracy_pooled, 3),
+                  cell(cells[3], "", summary->accuracy_federated, 3));
+    (void)fprintf(out, "  Demo only: one program read every site's files to make this table. In a "
+                       "federation nobody can.\n\n");
+}
