@@ -4,25 +4,12 @@
 #include <string.h>
 
 #include "base/bytes.h"
-#include "crypto/sign.h"
-
-void study_signed_bytes(uint8_t to[static STUDY_SIGNED_BYTES], const struct roster *roster,
-                        const uint8_t plan_hash[static HASH_BYTES])
-{
-    static const char domain[11] = "CHOIR-PLAN"; // with its zero
-    uint8_t *at = put_bytes(to, domain, sizeof domain);
-
-    at = put_bytes(at, roster->federation, ROSTER_FEDERATION_BYTES);
-    put_bytes(at, plan_hash, HASH_BYTES);
-}
+#include "wire/planseal.h"
 
 static enum choir_err check_signature(const struct study *study, const struct roster *roster,
                                       struct choir_diag *diag)
 {
-    uint8_t message[STUDY_SIGNED_BYTES];
-
-    study_signed_bytes(message, roster, study->plan->hash);
-    if (sign_check(study->signature, message, sizeof message, roster->operator_key) != CHOIR_OK)
+    if (planseal_check(study->signature, roster, study->plan->hash) != CHOIR_OK)
         return diag_set(diag, CHOIR_ERR_FORGED, study->plan->name,
                         "the plan is not signed by the operator of this federation; launch it "
                         "with the operator key that `choir init` made");

@@ -41,9 +41,4 @@ double study_weight(const struct study *study, const struct site_set *sites);
 void study_run(const struct study *study, const uint8_t run_id[static MESSAGE_RUN_BYTES],
                struct gather_run *run);
 
-/* What the operator signs: "CHOIR-PLAN\0" || federation id || plan hash. */
-enum { STUDY_SIGNED_BYTES = 11 + ROSTER_FEDERATION_BYTES + HASH_BYTES };
-void study_signed_bytes(uint8_t to[static STUDY_SIGNED_BYTES], const struct roster *roster,
-                        const uint8_t plan_hash[static HASH_BYTES]);
-
 #endif
