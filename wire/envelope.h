@@ -13,13 +13,13 @@
 #include "base/err.h"
 #include "crypto/hash.h"
 #include "crypto/sign.h"
+#include "wire/message.h"
 #include "wire/roster.h"
 
 enum {
     ENVELOPE_RUN_BYTES = 16,
-    ENVELOPE_BODY_MAX = 1 << 20, // of the largest kind; each kind has its own bound below it
     ENVELOPE_HEAD_BYTES = 4 + 2 + 2 + 16 + 8 + 4 + 4 + 8 + 32 + 8 + 4,
-    ENVELOPE_BYTES_MAX = ENVELOPE_HEAD_BYTES + ENVELOPE_BODY_MAX + SIGN_BYTES,
+    ENVELOPE_BYTES_MAX = ENVELOPE_HEAD_BYTES + MESSAGE_BODY_MAX + SIGN_BYTES,
 };
 
 struct envelope {
@@ -33,9 +33,6 @@ struct envelope {
     uint64_t roster_epoch;
 };
 
-/* The largest body of a kind; 0 for a kind that does not exist. */
-size_t envelope_body_max(uint16_t kind);
-
 /* The signed bytes. On CHOIR_OK *bytes is the caller's (free). Fails with CHOIR_ERR_FORMAT if
  * the kind is unknown or the body longer than its bound, or CHOIR_ERR_MEMORY. */
 CHOIR_MUST_CHECK enum choir_err envelope_seal(const struct envelope *envelope, const uint8_t *body,
@@ -43,7 +40,7 @@ CHOIR_MUST_CHECK enum choir_err envelope_seal(const struct envelope *envelope, c
                                               const uint8_t secret_key[static SIGN_SECRET_BYTES],
                                               uint8_t **bytes, size_t *len);
 
-/* Reads and verifies. The body is a view into `bytes`. Fails with CHOIR_ERR_FORMAT (not such a
+/* Reads and verifies; the body of each kind has the bound of message_body_max(). The body is a view into `bytes`. Fails with CHOIR_ERR_FORMAT (not such a
  * message, or longer than its kind allows), CHOIR_ERR_MISSING (the sender is not on the
  * roster), CHOIR_ERR_REFUSED (another roster epoch) or CHOIR_ERR_FORGED (signature). */
 CHOIR_MUST_CHECK enum choir_err envelope_open(const uint8_t *bytes, size_t len,
