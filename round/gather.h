@@ -103,7 +103,7 @@ enum gather_effect_kind {
     GATHER_DO_JOURNAL,       // `journal`: durable before anything after it
     GATHER_DO_SEND,          // `send`: sign once per receiver and send
     GATHER_DO_EXPECT_UPLOAD, // `upload`: take this vector on the bulk link; idempotent
-    GATHER_DO_RESET_UPLOAD,  // `upload.site`: drop what came in for an attempt that is over
+    GATHER_DO_RESET_UPLOAD,  // `reset`: drop what came in from these for an attempt that is over
     GATHER_DO_MERGE,         // `merge`: answer with GATHER_MERGED
     GATHER_DO_OPENED,        // `opened`: for the federation's log
     GATHER_DO_SURVIVORS,     // `survivors`: for the federation's log
@@ -137,6 +137,11 @@ struct gather_effect {
             uint8_t root[HASH_BYTES];
             uint64_t bytes;
         } upload;
+        struct {
+            uint64_t round;
+            uint32_t attempt;
+            const struct site_set *sites;
+        } reset;
         struct {
             uint64_t round;
             uint32_t attempt;

@@ -26,7 +26,7 @@ enum journal_kind {
     JOURNAL_KINDS,
 };
 
-enum { JOURNAL_RECORD_MAX = 2 << 20 };
+enum { JOURNAL_RECORD_MAX = 1 << 20, JOURNAL_EVIDENCE_MAX = 256 << 10 };
 
 struct journal_start {
     struct gather_run run; // run.plan is borrowed from the record
@@ -54,6 +54,13 @@ struct journal_attempt {
     enum message_code code;
 };
 
+struct journal_reveal {
+    uint64_t round;
+    uint32_t attempt;
+    const uint8_t *body; // CONSENTS, borrowed
+    size_t body_len;
+};
+
 struct journal_close {
     uint64_t round;
     uint32_t attempt;
@@ -79,7 +86,8 @@ struct journal_record {
         struct journal_start start;
         struct journal_open open;
         struct journal_survivors survivors;
-        struct journal_attempt attempt; // REVEAL, ABANDON, LOST
+        struct journal_reveal reveal;
+        struct journal_attempt attempt; // ABANDON, LOST
         struct journal_close close;
         struct journal_suspend suspend;
         struct journal_end end;

@@ -102,7 +102,7 @@ enum site_effect_kind {
     SITE_DO_JOIN,          // send JOIN with this session and the ledger's head
     SITE_DO_SEND,          // `send`: sign and send to the aggregator
     SITE_DO_CHECK_PLAN,    // `plan`: answer with SITE_PLAN_CHECKED
-    SITE_DO_STORE_MARK,    // `mark`: durable, then SITE_MARK_STORED (REFUSED if not above the old)
+    SITE_DO_STORE_MARK,    // `mark`: durable, then SITE_MARK_STORED; see below
     SITE_DO_FETCH_MODEL,   // `hash`
     SITE_DO_TRAIN,         // `train`: or hand out the update already charged for this round
     SITE_DO_UPLOAD,        // `upload`: start or resume on the bulk link; idempotent
@@ -178,6 +178,8 @@ struct site_effect {
     };
 };
 
+/* A mark is stored if (round, attempt) is above the one stored for its run, or if it is the same
+ * and only `revealed` becomes true; anything else is SITE_MARK_REFUSED. */
 enum { SITE_EFFECTS_MAX = 12, SITE_ERASE_AFTER = 2 }; // rounds an update is kept after its own
 
 struct site_effects {

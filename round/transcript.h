@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/err.h"
 #include "crypto/hash.h"
 #include "wire/message.h"
 
@@ -25,11 +26,14 @@ struct said {
     uint8_t hash[MESSAGE_SITES_MAX][HASH_BYTES]; // of the body
 };
 
-void transcript_open(uint8_t r0[static HASH_BYTES], const uint8_t roster_hash[static HASH_BYTES],
-                     const uint8_t *body, size_t body_len);
+/* Both fail with CHOIR_ERR_MEMORY only. */
+CHOIR_MUST_CHECK enum choir_err transcript_open(uint8_t r0[static HASH_BYTES],
+                                                const uint8_t roster_hash[static HASH_BYTES],
+                                                const uint8_t *body, size_t body_len);
 
 /* The next link after `before`; step is 1, 2 or 3. */
-void transcript_next(uint8_t r[static HASH_BYTES], unsigned step,
-                     const uint8_t before[static HASH_BYTES], const struct said *said);
+CHOIR_MUST_CHECK enum choir_err transcript_next(uint8_t r[static HASH_BYTES], unsigned step,
+                                                const uint8_t before[static HASH_BYTES],
+                                                const struct said *said);
 
 #endif

@@ -1,0 +1,21 @@
+#include "round/quorum.h"
+
+uint32_t quorum_default_collusion(uint32_t n_roster)
+{
+    return n_roster <= 4 ? 0 : (n_roster - 1) / 3;
+}
+
+uint32_t quorum_threshold(uint32_t n, uint32_t c)
+{
+    return (n + c) / 2 + 1;
+}
+
+uint32_t quorum_minimum(uint32_t n, uint32_t c, uint32_t asked)
+{
+    uint32_t hidden = n < c + QUORUM_HONEST_MIN ? n : c + QUORUM_HONEST_MIN;
+    uint32_t minimum = quorum_threshold(n, c);
+
+    if (hidden > minimum)
+        minimum = hidden;
+    return asked > minimum ? asked : minimum;
+}
