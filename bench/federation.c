@@ -146,22 +146,11 @@ enum choir_err federation_run(const struct plan *plan, const struct dataset *con
 
 static enum choir_err site_epsilon(const struct plan *plan, size_t site, double *epsilon)
 {
-    struct mechanism mechanism = {
-        .kind = MECHANISM_DP_SGD,
-        .sampling_rate = plan->privacy.sampling_rate,
-        .local_steps = plan->training.local_steps,
-        .n_params = plan->n_params,
-        .nominal_size = (double)plan->sites[site].nominal_size,
-        .clip_norm = plan->privacy.clip_norm,
-        .noise_multiplier = plan->privacy.noise_multiplier,
-    };
-    struct privacy_event event = {0};
+    const struct mechanism mechanism = plan_mechanism(plan, site);
+    struct privacy_event event = mechanism_event(&mechanism);
     double rough = 0.0;
-    enum choir_err err = mechanism_make(&mechanism);
+    enum choir_err err = CHOIR_OK;
 
-    if (err != CHOIR_OK)
-        return err;
-    event = mechanism_event(&mechanism);
     event.count *= plan->rounds;
     err = rdp_epsilon(&event, 1, plan->privacy.delta, &rough);
     if (err != CHOIR_OK)
@@ -177,7 +166,7 @@ enum choir_err federation_epsilon(const struct plan *plan, double *epsilon)
 {
     double largest = 0.0;
 
-    if (plan->privacy.mechanism == PLAN_MECHANISM_NONE) {
+    if (plan->privacy.mechanism == MECHANISM_NONE) {
         *epsilon = (double)INFINITY;
         return CHOIR_OK;
     }

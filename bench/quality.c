@@ -173,15 +173,15 @@ static enum choir_err run_fold(struct bench *bench, const struct quality_case *w
     const size_t n_sites = bench->study->plan->n_sites;
     struct dataset *pooled = NULL;
     struct dataset *test = NULL;
-    const struct dataset **parts = calloc(2 * n_sites, sizeof *parts);
+    const struct dataset **parts = calloc(2 * n_sites, sizeof(struct dataset *));
     enum choir_err err = parts != NULL ? CHOIR_OK : CHOIR_ERR_MEMORY;
 
     for (size_t i = 0; err == CHOIR_OK && i < n_sites; i++) {
         err = cut_fold(&bench->study->sites[i], fold, &cuts[i], &cuts[n_sites + i]);
         bench->train[i] = cuts[i];
     }
-    if (err == CHOIR_OK)
-        memcpy(parts, cuts, 2 * n_sites * sizeof *parts);
+    for (size_t i = 0; err == CHOIR_OK && i < 2 * n_sites; i++)
+        parts[i] = cuts[i];
     if (err == CHOIR_OK)
         err = study_join(parts, n_sites, &pooled);
     if (err == CHOIR_OK)
@@ -203,7 +203,7 @@ static enum choir_err run_folds(struct bench *bench, const struct quality_case *
     enum choir_err err = CHOIR_OK;
 
     for (unsigned fold = 0; err == CHOIR_OK && fold < RUNS; fold++) {
-        struct dataset **cuts = calloc(n_cuts, sizeof *cuts);
+        struct dataset **cuts = calloc(n_cuts, sizeof(struct dataset *));
 
         if (cuts == NULL)
             return CHOIR_ERR_MEMORY;
@@ -230,7 +230,7 @@ static enum choir_err run_case(const struct quality_case *what, struct result *r
     err = study_open(folder, what->plan, what->shared != NULL ? data : NULL, &bench.study, diag);
     if (err != CHOIR_OK)
         return err;
-    bench.train = calloc(bench.study->plan->n_sites, sizeof *bench.train);
+    bench.train = calloc(bench.study->plan->n_sites, sizeof(struct dataset *));
     bench.federated = calloc(bench.study->plan->n_params, sizeof *bench.federated);
     bench.reference = calloc(bench.study->plan->n_params, sizeof *bench.reference);
     err = CHOIR_ERR_MEMORY;

@@ -124,7 +124,7 @@ static enum choir_err join_sites(struct study *study)
 {
     const size_t n = study->plan->n_sites;
     enum choir_err err = CHOIR_ERR_MEMORY;
-    const struct dataset **parts = calloc(n, sizeof *parts);
+    const struct dataset **parts = calloc(n, sizeof(struct dataset *));
 
     if (parts == NULL)
         return CHOIR_ERR_MEMORY;
@@ -218,8 +218,10 @@ enum choir_err study_join(const struct dataset *const *parts, size_t n_parts, st
     size_t at = 0;
     enum choir_err err = CHOIR_OK;
 
+    if (n_parts == 0)
+        return CHOIR_ERR_FORMAT;
     for (size_t p = 0; p < n_parts; p++) {
-        if (parts[p]->d != parts[0]->d)
+        if (parts[p] == NULL || parts[p]->d != parts[0]->d)
             return CHOIR_ERR_FORMAT;
         n += parts[p]->n;
     }

@@ -6,6 +6,7 @@
 #include "base/hex.h"
 #include "base/json.h"
 #include "base/json_out.h"
+#include "privacy/mechanism.h"
 
 enum { SUMMARY_MAX_RUN = 1 << 20, SUMMARY_MAX_CELL = 16 };
 
@@ -129,7 +130,7 @@ enum choir_err summary_json(const struct summary *summary, char **text, size_t *
     json_out_object(out, NULL);
     json_out_text(out, "plan", summary->plan->name);
     json_out_text(out, "plan_hash", hash);
-    json_out_text(out, "mechanism", plan_mechanism_text(summary->plan->privacy.mechanism));
+    json_out_text(out, "mechanism", mechanism_name(summary->plan->privacy.mechanism));
     json_out_u64(out, "rounds", summary->rounds);
     json_out_bool(out, "secure_aggregation", summary->secure_aggregation);
     put_number(out, "auc_federated", summary->auc_federated);
