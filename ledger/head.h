@@ -16,7 +16,7 @@
 
 enum {
     HEAD_BODY_MAX = 256, // text of the checkpoint
-    HEAD_NOTE_MAX = 512, // the same with its signature line
+    HEAD_NOTE_MAX = 768, // the same with its signature line
 };
 
 struct head {

@@ -42,8 +42,8 @@ CHOIR_MUST_CHECK enum choir_err ledger_create(const char *dir, const char *data_
                                               uint8_t public_key[static SIGN_PUBLIC_BYTES]);
 
 /* Opens DIR/ledger.db, checks it (SQLite's own check, every leaf, the signed head, that the
- * charges are those of the entries and every charge's bytes are there), removes leftovers of a
- * crash from the outbox, and does one write so that all files are open. Fails with
+ * charges are those of the entries), removes leftovers of a crash from the outbox, and does one
+ * write so that all files are open. Fails with
  * CHOIR_ERR_MISSING if there is no ledger, CHOIR_ERR_FORGED if it does not hold together or
  * the passphrase is wrong, CHOIR_ERR_AGAIN if another process has it open, or CHOIR_ERR_IO. */
 CHOIR_MUST_CHECK enum choir_err ledger_open(const char *dir, const char *passphrase,
@@ -73,8 +73,8 @@ CHOIR_MUST_CHECK enum choir_err ledger_total(struct ledger *ledger, bool reserve
 /* Sets the whole schedule of a run aside, once: a second call with the same content is CHOIR_OK
  * and adds nothing; with other content it is CHOIR_ERR_REFUSED. The budget is asked inside the
  * transaction; CHOIR_ERR_REFUSED with verdict->answer other than BUDGET_ALLOWED is its no, with
- * the numbers. `data_id` and `update_digest` of `spend` are ignored; one event a round
- * (CHOIR_ERR_FORMAT otherwise). */
+ * the numbers. `data_id` and `update_digest` of `spend` are ignored; exactly one event a round
+ * (CHOIR_ERR_FORMAT otherwise). *verdict is all zero where the budget was not asked. */
 CHOIR_MUST_CHECK enum choir_err ledger_reserve(struct ledger *ledger,
                                                const struct entry_spend *spend,
                                                const struct budget *budget,
@@ -82,7 +82,8 @@ CHOIR_MUST_CHECK enum choir_err ledger_reserve(struct ledger *ledger,
 
 /* The bytes charged for (run, round), if any: look here before training. On CHOIR_OK *fd is a
  * descriptor to read from, the caller's to close. CHOIR_ERR_MISSING: not charged.
- * CHOIR_ERR_REFUSED: charged, but the bytes were erased after the round closed. */
+ * CHOIR_ERR_REFUSED: charged, but the bytes were erased after the round closed.
+ * CHOIR_ERR_FORGED: the bytes are not there or not those that were charged. */
 CHOIR_MUST_CHECK enum choir_err ledger_find_charge(struct ledger *ledger,
                                                    const uint8_t run[static ENTRY_RUN_BYTES],
                                                    uint64_t round, int *fd,
@@ -105,8 +106,8 @@ CHOIR_MUST_CHECK enum choir_err ledger_charge(struct ledger *ledger,
                                               uint64_t round, struct ledger_draft *draft, int *fd,
                                               uint8_t digest[static HASH_BYTES]);
 
-/* Says that the round is over: the bytes of rounds of this run that closed `keep` or more rounds
- * before it are erased; the charges stay. */
+/* Says that the round is over: the bytes of rounds of this run up to `round` - `keep` are erased;
+ * the charges stay. At the end of a run call it with keep 0. */
 CHOIR_MUST_CHECK enum choir_err ledger_round_closed(struct ledger *ledger,
                                                     const uint8_t run[static ENTRY_RUN_BYTES],
                                                     uint64_t round, uint64_t keep);

@@ -1,0 +1,29 @@
+/* inside - what the files of the ledger share with each other. Used inside ledger/ only. */
+#ifndef CHOIR_LEDGER_INSIDE_H
+#define CHOIR_LEDGER_INSIDE_H
+
+#include <stdint.h>
+
+#include <sqlite3.h>
+
+#include "base/err.h"
+#include "ledger/entry.h"
+#include "ledger/ledger.h"
+#include "ledger/store.h"
+
+struct ledger {
+    struct store store;
+    char data_id[ENTRY_NAME_MAX];
+    int folder;                 // the outbox
+    struct ledger_draft *draft; // the one being written, or NULL
+};
+
+/* The entry at `index`. CHOIR_ERR_FORGED if it cannot be read. */
+CHOIR_MUST_CHECK enum choir_err ledger_load(struct ledger *ledger, int64_t index,
+                                            struct entry *entry);
+
+/* A statement whose parameter 1 is the run (NULL: not bound) and 2 the round. */
+CHOIR_MUST_CHECK enum choir_err ledger_ask(struct ledger *ledger, const char *sql,
+                                           const uint8_t *run, uint64_t round, sqlite3_stmt **out);
+
+#endif

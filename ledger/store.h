@@ -1,0 +1,87 @@
+/* store - the SQLite file under a ledger or a log: entries with their salts, tree, signed heads.
+ *
+ * Changes happen between store_begin() and store_commit(), which writes one new signed head for
+ * everything appended. A failure of the disk breaks the store: every later call gives
+ * CHOIR_ERR_IO, because what is on the disk is then known only to the next start. A full disk
+ * found before the commit does not: the change is undone and may be tried again.
+ *
+ * Used inside ledger/ only. One store belongs to one thread.
+ */
+#ifndef CHOIR_LEDGER_STORE_H
+#define CHOIR_LEDGER_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <sqlite3.h>
+
+#include "base/err.h"
+#include "crypto/sign.h"
+#include "ledger/entry.h"
+#include "ledger/head.h"
+#include "ledger/tree.h"
+
+enum { STORE_SECRET_MAX = 2048 };
+
+struct store {
+    sqlite3 *db;
+    enum entry_scope scope;
+    uint8_t public_key[SIGN_PUBLIC_BYTES];
+    uint8_t secret_key[SIGN_SECRET_BYTES]; // set by the owner after store_open()
+    uint8_t secret[STORE_SECRET_MAX];      // what the owner keeps: its sealed key, or nothing
+    size_t secret_len;
+    struct tree tree, pending; // durable, and with what was appended since store_begin()
+    struct head head;          // the newest
+    bool broken;
+};
+
+/* Makes the file with its first entry (a GENESIS naming public_key) and head. `schema` are the
+ * owner's own tables. Fails with CHOIR_ERR_REFUSED if there is one. */
+CHOIR_MUST_CHECK enum choir_err store_create(const char *path, const char *schema,
+                                             const struct entry *genesis,
+                                             const uint8_t secret_key[static SIGN_SECRET_BYTES],
+                                             const uint8_t *secret, size_t secret_len);
+
+/* Opens and checks: SQLite's quick_check, every entry, the tree, the newest head. *store is to
+ * be closed with store_close() in any case. CHOIR_ERR_MISSING if there is no complete file. */
+CHOIR_MUST_CHECK enum choir_err store_open(const char *path, enum entry_scope scope,
+                                           struct store *store);
+void store_close(struct store *store);
+
+/* One write that changes nothing, so that every file SQLite needs is open. */
+CHOIR_MUST_CHECK enum choir_err store_settle(struct store *store);
+
+/* Writes the WAL back into the database file, so that it does not grow for ever. Nothing is lost
+ * if that fails: the store may be broken afterwards, or it works at the next call. */
+void store_fold(struct store *store);
+
+CHOIR_MUST_CHECK enum choir_err store_begin(struct store *store);
+/* Adds an entry with a fresh salt; *index is its place, from 0. */
+CHOIR_MUST_CHECK enum choir_err store_append(struct store *store, const struct entry *entry,
+                                             uint64_t *index);
+/* Signs the new head, if anything was appended, and makes it all durable. */
+CHOIR_MUST_CHECK enum choir_err store_commit(struct store *store);
+/* Undoes everything since store_begin(); gives `err` back. */
+enum choir_err store_undo(struct store *store, enum choir_err err);
+
+/* A statement, to be finalized by the caller. */
+CHOIR_MUST_CHECK enum choir_err store_prepare(struct store *store, const char *sql,
+                                              sqlite3_stmt **out);
+/* Steps: CHOIR_OK for a row, CHOIR_ERR_MISSING after the last one (or when nothing is given
+ * back). CHOIR_ERR_REFUSED when a key is there already. */
+CHOIR_MUST_CHECK enum choir_err store_step(struct store *store, sqlite3_stmt *statement);
+/* Steps a statement that gives no rows, and finalizes it. */
+CHOIR_MUST_CHECK enum choir_err store_finish(struct store *store, sqlite3_stmt *statement);
+/* A column of exactly `len` bytes into `to`; CHOIR_ERR_FORGED if it is not. */
+CHOIR_MUST_CHECK enum choir_err store_blob(sqlite3_stmt *statement, int column, void *to,
+                                           size_t len);
+
+typedef enum choir_err store_visit(void *context, uint64_t index, const struct entry *entry);
+/* Every entry in order; stops at the first `visit` that is not CHOIR_OK. */
+CHOIR_MUST_CHECK enum choir_err store_each(struct store *store, store_visit *visit, void *context);
+
+/* The export file (ledgerfile.h) of everything in the store. */
+CHOIR_MUST_CHECK enum choir_err store_export(struct store *store, int dir_fd, const char *path);
+
+#endif

@@ -1,0 +1,109 @@
+#include "ledger/total.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct total_run *find(const struct total *total, const uint8_t *run)
+{
+    for (size_t i = total->n; i-- > 0;) { // the newest is asked for most
+        if (memcmp(total->runs[i].reserve.run, run, ENTRY_RUN_BYTES) == 0)
+            return &total->runs[i];
+    }
+    return NULL;
+}
+
+const struct total_run *total_find(const struct total *total, const uint8_t *run)
+{
+    return find(total, run);
+}
+
+static enum choir_err add_run(struct total *total, const struct entry_spend *reserve)
+{
+    if (find(total, reserve->run) != NULL)
+        return CHOIR_ERR_FORGED;
+    if (total->n == total->room) {
+        size_t room = total->room == 0 ? 8 : 2 * total->room;
+        struct total_run *runs = reallocarray(total->runs, room, sizeof *runs);
+
+        if (runs == NULL)
+            return CHOIR_ERR_MEMORY;
+        total->runs = runs;
+        total->room = room;
+    }
+    total->runs[total->n++] = (struct total_run){.reserve = *reserve};
+    return CHOIR_OK;
+}
+
+// The terms of a commit are those of its reservation: all but the rounds and the digest.
+static bool same_terms(const struct entry_spend *a, const struct entry_spend *b)
+{
+    uint8_t bytes[2][4096];
+    size_t len[2] = {0, 0};
+    const struct entry_spend *both[2] = {a, b};
+
+    for (size_t i = 0; i < 2; i++) {
+        struct entry entry = {.kind = ENTRY_RESERVE, .spend = *both[i]};
+
+        entry.spend.first_round = 1;
+        entry.spend.last_round = 1;
+        if (entry_encode(&entry, bytes[i], sizeof bytes[i], &len[i]) != CHOIR_OK)
+            return false;
+    }
+    return len[0] == len[1] && memcmp(bytes[0], bytes[1], len[0]) == 0;
+}
+
+enum choir_err total_add(struct total *total, const struct entry *entry)
+{
+    struct total_run *run;
+
+    if (entry->kind == ENTRY_RESERVE)
+        return add_run(total, &entry->spend);
+    if (entry->kind != ENTRY_COMMIT)
+        return CHOIR_OK;
+    run = find(total, entry->spend.run);
+    if (run == NULL || entry->spend.first_round < run->reserve.first_round ||
+        entry->spend.last_round > run->reserve.last_round ||
+        !same_terms(&entry->spend, &run->reserve))
+        return CHOIR_ERR_FORGED;
+    run->committed++;
+    return CHOIR_OK;
+}
+
+void total_free(struct total *total)
+{
+    free(total->runs);
+    memset(total, 0, sizeof *total);
+}
+
+enum choir_err total_events(const struct total *total, bool reserved, struct privacy_event **events,
+                            size_t *n, double *delta_slack, uint64_t *rounds)
+{
+    struct privacy_event *list = calloc(total->n * ENTRY_EVENTS_MAX + 1, sizeof *list);
+    size_t filled = 0;
+
+    if (list == NULL)
+        return CHOIR_ERR_MEMORY;
+    *delta_slack = 0.0;
+    *rounds = 0;
+    for (size_t i = 0; i < total->n; i++) {
+        const struct entry_spend *reserve = &total->runs[i].reserve;
+        uint64_t times =
+            reserved ? reserve->last_round - reserve->first_round + 1 : total->runs[i].committed;
+
+        if (times == 0)
+            continue;
+        *rounds += times;
+        *delta_slack += reserve->delta_slack;
+        for (size_t k = 0; k < reserve->n_events; k++) {
+            list[filled] = reserve->events[k];
+            if (list[filled].count > EVENT_MAX_WHOLE / times) {
+                free(list);
+                return CHOIR_ERR_FORMAT;
+            }
+            list[filled++].count *= times;
+        }
+    }
+    *events = list;
+    *n = filled;
+    return CHOIR_OK;
+}
