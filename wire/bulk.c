@@ -11,6 +11,17 @@ uint32_t bulk_chunks(uint64_t bytes)
     return (uint32_t)(bytes / BULK_CHUNK_BYTES + (bytes % BULK_CHUNK_BYTES != 0));
 }
 
+// A payload that was read into its place in the message is not copied.
+static void put_payload(struct buf *buf, const uint8_t *payload, size_t len)
+{
+    if (payload != buf->at + buf->len)
+        buf_bytes(buf, payload, len);
+    else if (buf->max - buf->len >= len)
+        buf->len += len;
+    else
+        buf->failed = true;
+}
+
 void bulk_encode(const struct bulk_message *message, uint8_t *to, size_t max, size_t *len)
 {
     struct buf buf = buf_over(to, max);
@@ -31,7 +42,7 @@ void bulk_encode(const struct bulk_message *message, uint8_t *to, size_t max, si
     case BULK_LEAVES:
         buf_u32(&buf, message->first);
         buf_u32(&buf, message->n);
-        buf_bytes(&buf, message->payload, (size_t)message->n * HASH_BYTES);
+        put_payload(&buf, message->payload, (size_t)message->n * HASH_BYTES);
         break;
     case BULK_ASK:
         buf_u32(&buf, message->first);
@@ -43,7 +54,7 @@ void bulk_encode(const struct bulk_message *message, uint8_t *to, size_t max, si
     case BULK_DATA:
         buf_u32(&buf, message->first);
         buf_u32(&buf, message->n);
-        buf_bytes(&buf, message->payload, message->n);
+        put_payload(&buf, message->payload, message->n);
         break;
     case BULK_REFUSED:
         buf_u16(&buf, message->code);

@@ -45,7 +45,8 @@ enum {
     BULK_CHUNK_BYTES = 256 << 10,
     BULK_LEAVES_MAX = 4096, // leaf hashes in one message
     BULK_HEAD_BYTES = 1 + 1 + 2 + HASH_BYTES,
-    BULK_BYTES_MAX = BULK_HEAD_BYTES + 8 + BULK_CHUNK_BYTES,
+    BULK_DATA_AT = BULK_HEAD_BYTES + 8, // where the chunk begins in DATA
+    BULK_BYTES_MAX = BULK_DATA_AT + BULK_CHUNK_BYTES,
 };
 #define BULK_CONTENT_MAX ((uint64_t)64 << 30) // bytes of one content
 #define BULK_CHUNKS_MAX  ((uint32_t)(BULK_CONTENT_MAX / BULK_CHUNK_BYTES))
@@ -65,7 +66,8 @@ struct bulk_message {
 /* How many chunks content of `bytes` has: the last may be short. */
 uint32_t bulk_chunks(uint64_t bytes);
 
-/* Writes `message` into to[0..*len), max >= BULK_BYTES_MAX. Its fields must be in range. */
+/* Writes `message` into to[0..*len), max >= BULK_BYTES_MAX. Its fields must be in range.
+ * The payload of DATA may already lie in its place, at to + BULK_DATA_AT. */
 void bulk_encode(const struct bulk_message *message, uint8_t *to, size_t max, size_t *len);
 
 /* Fails with CHOIR_ERR_FORMAT. */

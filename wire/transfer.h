@@ -23,8 +23,8 @@
 #include "base/err.h"
 #include "crypto/hash.h"
 #include "wire/bulk.h"
+#include "wire/source.h"
 
-struct source;
 struct sender;
 struct receiver;
 
@@ -35,21 +35,6 @@ enum {
 };
 
 enum transfer_state { TRANSFER_WAITING, TRANSFER_RUNNING, TRANSFER_DONE, TRANSFER_FAILED };
-
-/* Content that can be sent: reads are at any place, again and again. A source is read-only
- * after it was made and may serve many senders. It is read once to find the leaf hashes.
- * The memory or descriptor is borrowed until source_free(). Fails with CHOIR_ERR_FORMAT (empty,
- * or above BULK_CONTENT_MAX), CHOIR_ERR_IO or CHOIR_ERR_MEMORY. */
-CHOIR_MUST_CHECK enum choir_err source_of_memory(const uint8_t id[static HASH_BYTES],
-                                                 const uint8_t *bytes, size_t len,
-                                                 struct source **out);
-CHOIR_MUST_CHECK enum choir_err source_of_fd(const uint8_t id[static HASH_BYTES], int fd,
-                                             struct source **out);
-void source_free(struct source *source);
-const uint8_t *source_id(const struct source *source);
-/* The Merkle root (crypto/merkle.h) over the chunks as leaves. */
-const uint8_t *source_root(const struct source *source);
-uint64_t source_bytes(const struct source *source);
 
 /* Sends `source` (borrowed) to one peer. An upload begins by itself: the first sender_next()
  * gives OPEN. With `wait_for_fetch` nothing is sent until the peer's FETCH (or NEED) came. */

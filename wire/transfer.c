@@ -1,0 +1,587 @@
+#include "wire/transfer.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "crypto/merkle.h"
+
+enum { READ_BYTES = 64 << 10, RETRY_MAX_MS = 32000 };
+
+struct sender {
+    const struct source *source;
+    enum transfer_state state;
+    bool passive; // speaks only when spoken to
+    bool refused; // failed because the peer said no
+    bool open_due, leaves_due;
+    uint32_t leaves_first;
+    uint32_t queue[TRANSFER_WINDOW_MAX]; // chunks granted and not yet sent, in order
+    size_t n_queue;
+    uint64_t last_ms;         // of the last news or OPEN
+    struct bulk_message last; // what sender_next() gave
+};
+
+struct receiver {
+    struct receiver_settings settings;
+    uint64_t expect_bytes;
+    uint8_t expect_root[HASH_BYTES], expect_content[HASH_BYTES];
+    enum transfer_state state;
+    bool refused; // failed because the peer said no
+    bool fetch_due, ask_due, done_due, refuse_due;
+    uint16_t refusal;
+    uint64_t bytes; // 0 until OPEN came
+    uint8_t root[HASH_BYTES];
+    uint32_t n_chunks, n_leaves, n_have, n_asked;
+    uint8_t (*leaves)[HASH_BYTES]; // [n_chunks], of which n_leaves are here
+    uint8_t *mark;                 // [n_chunks] of enum chunk_mark
+    uint32_t scan;                 // no chunk below is still to be asked for
+    uint64_t last_ms;              // of the last news or question
+    uint32_t retry_ms;             // patience; doubles while there is no news
+    struct bulk_message last;      // what receiver_next() gave
+};
+
+enum chunk_mark { CHUNK_WANTED, CHUNK_ASKED, CHUNK_HERE };
+
+enum choir_err sender_new(const struct source *source, bool wait_for_fetch, struct sender **out)
+{
+    struct sender *sender = calloc(1, sizeof *sender);
+
+    if (sender == NULL)
+        return CHOIR_ERR_MEMORY;
+    sender->source = source;
+    sender->passive = wait_for_fetch;
+    if (!wait_for_fetch)
+        sender_reopen(sender);
+    sender->leaves_due = sender->open_due && source_chunks(source) > 1;
+    *out = sender;
+    return CHOIR_OK;
+}
+
+void sender_free(struct sender *sender)
+{
+    free(sender);
+}
+
+void sender_reopen(struct sender *sender)
+{
+    if (sender->state == TRANSFER_DONE || (sender->state == TRANSFER_FAILED && !sender->refused))
+        return;
+    if (sender->state == TRANSFER_FAILED)
+        sender->state = TRANSFER_WAITING;
+    sender->open_due = !sender->passive;
+    sender->leaves_due = false; // the peer asks for them if it has not got them
+    sender->n_queue = 0;
+}
+
+static bool is_queued(const struct sender *sender, uint32_t index)
+{
+    for (size_t i = 0; i < sender->n_queue; i++)
+        if (sender->queue[i] == index)
+            return true;
+    return false;
+}
+
+static enum choir_err take_need(struct sender *sender, const struct bulk_message *message)
+{
+    uint32_t n_chunks = source_chunks(sender->source);
+
+    for (uint32_t k = 0; k < 64; k++)
+        if ((message->bitmap >> k & 1) != 0 && message->first + k >= n_chunks)
+            return CHOIR_ERR_PEER;
+    sender->state = TRANSFER_RUNNING;
+    for (uint32_t k = 0; k < 64 && sender->n_queue < TRANSFER_WINDOW_MAX; k++)
+        if ((message->bitmap >> k & 1) != 0 && !is_queued(sender, message->first + k))
+            sender->queue[sender->n_queue++] = message->first + k;
+    return CHOIR_OK;
+}
+
+static enum choir_err take_ask(struct sender *sender, const struct bulk_message *message)
+{
+    if (message->first >= source_chunks(sender->source))
+        return CHOIR_ERR_PEER;
+    sender->leaves_due = true;
+    sender->leaves_first = message->first;
+    return CHOIR_OK;
+}
+
+static void take_fetch(struct sender *sender)
+{
+    sender->state = TRANSFER_RUNNING;
+    sender->open_due = true;
+    sender->leaves_due = source_chunks(sender->source) > 1;
+    sender->leaves_first = 0;
+}
+
+enum choir_err sender_take(struct sender *sender, const struct bulk_message *message,
+                           uint64_t now_ms)
+{
+    enum choir_err err = CHOIR_OK;
+
+    switch (message->kind) {
+    case BULK_FETCH:
+        take_fetch(sender);
+        break;
+    case BULK_ASK:
+        err = take_ask(sender, message);
+        break;
+    case BULK_NEED:
+        err = take_need(sender, message);
+        break;
+    case BULK_DONE:
+        sender->state = TRANSFER_DONE;
+        sender->n_queue = 0;
+        break;
+    case BULK_REFUSED:
+        sender->state = TRANSFER_FAILED;
+        sender->refused = true;
+        sender->n_queue = 0;
+        break;
+    case BULK_OPEN:
+    case BULK_LEAVES:
+    case BULK_DATA:
+        err = CHOIR_ERR_PEER;
+        break;
+    }
+    if (err == CHOIR_OK)
+        sender->last_ms = now_ms;
+    return err;
+}
+
+static void make_open(struct sender *sender, struct bulk_message *message)
+{
+    message->kind = BULK_OPEN;
+    message->bytes = source_bytes(sender->source);
+    memcpy(message->root, source_root(sender->source), HASH_BYTES);
+    sender->open_due = false;
+}
+
+static void make_leaves(struct sender *sender, struct bulk_message *message)
+{
+    uint32_t left = source_chunks(sender->source) - sender->leaves_first;
+
+    message->kind = BULK_LEAVES;
+    message->first = sender->leaves_first;
+    message->n = left < BULK_LEAVES_MAX ? left : BULK_LEAVES_MAX;
+    message->payload = source_leaves(sender->source)[message->first];
+    sender->leaves_due = false;
+}
+
+// A chunk from a file is read straight into its place in the message.
+static enum choir_err make_data(struct sender *sender, uint8_t *to, struct bulk_message *message)
+{
+    message->kind = BULK_DATA;
+    message->first = sender->queue[0];
+    message->n = source_chunk(sender->source, message->first);
+    sender->n_queue--;
+    memmove(sender->queue, sender->queue + 1, sender->n_queue * sizeof sender->queue[0]);
+    return source_read(sender->source, message->first, to + BULK_DATA_AT, &message->payload);
+}
+
+enum choir_err sender_next(struct sender *sender, uint64_t now_ms, uint8_t *to, size_t max,
+                           size_t *len)
+{
+    struct bulk_message message = {0};
+
+    assert(max >= BULK_BYTES_MAX);
+    if (sender->state == TRANSFER_DONE || sender->state == TRANSFER_FAILED)
+        return CHOIR_ERR_AGAIN;
+    // The peer's own patience brings lost chunks back; this one is for a lost OPEN or DONE.
+    if (!sender->passive && !sender->leaves_due && sender->n_queue == 0 &&
+        now_ms - sender->last_ms >= TRANSFER_RETRY_MS)
+        sender->open_due = true;
+    if (sender->open_due) {
+        make_open(sender, &message);
+        sender->last_ms = now_ms;
+    } else if (sender->leaves_due) {
+        make_leaves(sender, &message);
+    } else if (sender->n_queue > 0) {
+        if (make_data(sender, to, &message) != CHOIR_OK) {
+            sender->state = TRANSFER_FAILED;
+            return CHOIR_ERR_IO;
+        }
+    } else {
+        return CHOIR_ERR_AGAIN;
+    }
+    memcpy(message.id, source_id(sender->source), HASH_BYTES);
+    bulk_encode(&message, to, max, len);
+    sender->last = message;
+    return CHOIR_OK;
+}
+
+void sender_unsent(struct sender *sender)
+{
+    if (sender->last.kind == BULK_OPEN) {
+        sender->open_due = true;
+    } else if (sender->last.kind == BULK_LEAVES) {
+        sender->leaves_due = true;
+        sender->leaves_first = sender->last.first;
+    } else if (sender->last.kind == BULK_DATA && sender->n_queue < TRANSFER_WINDOW_MAX) {
+        memmove(sender->queue + 1, sender->queue, sender->n_queue * sizeof sender->queue[0]);
+        sender->queue[0] = sender->last.first;
+        sender->n_queue++;
+    }
+}
+
+enum transfer_state sender_state(const struct sender *sender)
+{
+    return sender->state;
+}
+
+enum choir_err receiver_new(const struct receiver_settings *settings, struct receiver **out)
+{
+    struct receiver *receiver;
+
+    if (settings->max_bytes == 0 || settings->max_bytes > BULK_CONTENT_MAX ||
+        settings->window > TRANSFER_WINDOW_MAX)
+        return CHOIR_ERR_FORMAT;
+    receiver = calloc(1, sizeof *receiver);
+    if (receiver == NULL)
+        return CHOIR_ERR_MEMORY;
+    receiver->settings = *settings;
+    if (settings->window == 0)
+        receiver->settings.window = TRANSFER_WINDOW;
+    if (settings->bytes != NULL)
+        receiver->expect_bytes = *settings->bytes;
+    if (settings->root != NULL)
+        memcpy(receiver->expect_root, settings->root, HASH_BYTES);
+    if (settings->content != NULL)
+        memcpy(receiver->expect_content, settings->content, HASH_BYTES);
+    receiver->fetch_due = settings->fetch;
+    receiver->retry_ms = TRANSFER_RETRY_MS;
+    *out = receiver;
+    return CHOIR_OK;
+}
+
+void receiver_free(struct receiver *receiver)
+{
+    if (receiver == NULL)
+        return;
+    free(receiver->leaves);
+    free(receiver->mark);
+    free(receiver);
+}
+
+static bool tree_is_known(const struct receiver *receiver)
+{
+    return receiver->bytes > 0 && receiver->n_leaves == receiver->n_chunks;
+}
+
+// What was asked for may be lost: ask again for all that is not here.
+static void forget_questions(struct receiver *receiver)
+{
+    for (uint32_t i = 0; i < receiver->n_chunks && receiver->n_asked > 0; i++)
+        if (receiver->mark[i] == CHUNK_ASKED) {
+            receiver->mark[i] = CHUNK_WANTED;
+            receiver->n_asked--;
+        }
+    receiver->scan = 0;
+    receiver->ask_due = receiver->bytes > 0 && !tree_is_known(receiver);
+}
+
+static enum transfer_state state_now(const struct receiver *receiver)
+{
+    return receiver->bytes == 0 ? TRANSFER_WAITING : TRANSFER_RUNNING;
+}
+
+void receiver_reopen(struct receiver *receiver)
+{
+    if (receiver->state == TRANSFER_DONE ||
+        (receiver->state == TRANSFER_FAILED && !receiver->refused))
+        return;
+    receiver->state = state_now(receiver);
+    receiver->retry_ms = TRANSFER_RETRY_MS;
+    receiver->fetch_due = receiver->settings.fetch;
+    forget_questions(receiver);
+}
+
+static enum choir_err fail(struct receiver *receiver, enum bulk_refusal code, enum choir_err err)
+{
+    receiver->state = TRANSFER_FAILED;
+    receiver->refused = false;
+    receiver->refuse_due = true;
+    receiver->refusal = (uint16_t)code;
+    return err;
+}
+
+static enum choir_err take_first_open(struct receiver *receiver, const struct bulk_message *message)
+{
+    const struct receiver_settings *settings = &receiver->settings;
+    uint32_t n_chunks = bulk_chunks(message->bytes);
+
+    if (message->bytes > settings->max_bytes)
+        return fail(receiver, BULK_TOO_BIG, CHOIR_ERR_FORGED);
+    if ((settings->bytes != NULL && message->bytes != receiver->expect_bytes) ||
+        (settings->root != NULL && memcmp(message->root, receiver->expect_root, HASH_BYTES) != 0))
+        return fail(receiver, BULK_MISMATCH, CHOIR_ERR_FORGED);
+    receiver->leaves = calloc(n_chunks, sizeof *receiver->leaves); // bounded by max_bytes
+    receiver->mark = calloc(n_chunks, sizeof *receiver->mark);
+    if (receiver->leaves == NULL || receiver->mark == NULL)
+        return fail(receiver, BULK_FAILED, CHOIR_ERR_MEMORY);
+    receiver->bytes = message->bytes;
+    receiver->n_chunks = n_chunks;
+    memcpy(receiver->root, message->root, HASH_BYTES);
+    if (n_chunks == 1) { // the root of one leaf is the leaf
+        memcpy(receiver->leaves[0], message->root, HASH_BYTES);
+        receiver->n_leaves = 1;
+    }
+    receiver->state = TRANSFER_RUNNING;
+    return CHOIR_OK;
+}
+
+static enum choir_err take_open(struct receiver *receiver, const struct bulk_message *message)
+{
+    if (receiver->bytes == 0)
+        return take_first_open(receiver, message);
+    if (message->bytes != receiver->bytes || memcmp(message->root, receiver->root, HASH_BYTES) != 0)
+        return CHOIR_ERR_FORGED;
+    forget_questions(receiver);
+    return CHOIR_OK;
+}
+
+static enum choir_err take_leaves(struct receiver *receiver, const struct bulk_message *message)
+{
+    uint8_t root[HASH_BYTES];
+
+    if (receiver->bytes == 0 || message->first != receiver->n_leaves || tree_is_known(receiver))
+        return CHOIR_OK; // repeated or out of order: what is missing is asked for
+    if (message->n > receiver->n_chunks - message->first)
+        return CHOIR_ERR_PEER;
+    memcpy(receiver->leaves[message->first], message->payload, (size_t)message->n * HASH_BYTES);
+    receiver->n_leaves += message->n;
+    receiver->ask_due = !tree_is_known(receiver);
+    if (receiver->ask_due)
+        return CHOIR_OK;
+    merkle_root(root, (const uint8_t(*)[HASH_BYTES])receiver->leaves, receiver->n_chunks);
+    if (memcmp(root, receiver->root, HASH_BYTES) != 0) {
+        receiver->n_leaves = 0;
+        return fail(receiver, BULK_MISMATCH, CHOIR_ERR_FORGED);
+    }
+    return CHOIR_OK;
+}
+
+static enum choir_err spool(int fd, const uint8_t *bytes, size_t len, uint64_t offset)
+{
+    while (len > 0) {
+        ssize_t wrote = pwrite(fd, bytes, len, (off_t)offset);
+
+        if (wrote < 0 && errno == EINTR)
+            continue;
+        if (wrote <= 0)
+            return CHOIR_ERR_IO;
+        bytes += wrote;
+        offset += (uint64_t)wrote;
+        len -= (size_t)wrote;
+    }
+    return CHOIR_OK;
+}
+
+static enum choir_err hash_spool(const struct receiver *receiver, uint8_t hash[static HASH_BYTES])
+{
+    struct hash_stream *stream = NULL;
+    uint8_t *room = malloc(READ_BYTES);
+    enum choir_err err = room == NULL ? CHOIR_ERR_MEMORY : hash_new(&stream);
+    uint64_t offset = 0;
+
+    while (err == CHOIR_OK && offset < receiver->bytes) {
+        uint64_t left = receiver->bytes - offset;
+        ssize_t got = pread(receiver->settings.fd, room,
+                            left < READ_BYTES ? (size_t)left : READ_BYTES, (off_t)offset);
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0) {
+            err = CHOIR_ERR_IO;
+            break;
+        }
+        hash_add(stream, room, (size_t)got);
+        offset += (uint64_t)got;
+    }
+    if (err == CHOIR_OK)
+        hash_end(stream, hash);
+    hash_free(stream);
+    free(room);
+    return err;
+}
+
+static enum choir_err finish(struct receiver *receiver)
+{
+    uint8_t hash[HASH_BYTES];
+
+    if (receiver->settings.content != NULL) {
+        if (hash_spool(receiver, hash) != CHOIR_OK)
+            return fail(receiver, BULK_FAILED, CHOIR_ERR_IO);
+        if (memcmp(hash, receiver->expect_content, HASH_BYTES) != 0)
+            return fail(receiver, BULK_MISMATCH, CHOIR_ERR_FORGED);
+    }
+    receiver->state = TRANSFER_DONE;
+    receiver->done_due = true;
+    return CHOIR_OK;
+}
+
+static enum choir_err take_data(struct receiver *receiver, const struct bulk_message *message)
+{
+    uint64_t offset = (uint64_t)message->first * BULK_CHUNK_BYTES;
+    uint8_t leaf[HASH_BYTES];
+
+    if (!tree_is_known(receiver))
+        return CHOIR_OK; // overtook the hashes: it is asked for later
+    if (message->first >= receiver->n_chunks ||
+        message->n != (receiver->bytes - offset < BULK_CHUNK_BYTES ? receiver->bytes - offset
+                                                                   : BULK_CHUNK_BYTES))
+        return CHOIR_ERR_PEER;
+    if (receiver->mark[message->first] == CHUNK_HERE)
+        return CHOIR_OK;
+    merkle_leaf(leaf, message->payload, message->n);
+    if (memcmp(leaf, receiver->leaves[message->first], HASH_BYTES) != 0)
+        return CHOIR_ERR_FORGED;
+    if (spool(receiver->settings.fd, message->payload, message->n, offset) != CHOIR_OK)
+        return fail(receiver, BULK_FAILED, CHOIR_ERR_IO);
+    if (receiver->mark[message->first] == CHUNK_ASKED)
+        receiver->n_asked--;
+    receiver->mark[message->first] = CHUNK_HERE;
+    receiver->n_have++;
+    return receiver->n_have == receiver->n_chunks ? finish(receiver) : CHOIR_OK;
+}
+
+static enum choir_err take(struct receiver *receiver, const struct bulk_message *message)
+{
+    switch (message->kind) {
+    case BULK_OPEN:
+        return take_open(receiver, message);
+    case BULK_LEAVES:
+        return take_leaves(receiver, message);
+    case BULK_DATA:
+        return take_data(receiver, message);
+    case BULK_REFUSED:
+        receiver->state = TRANSFER_FAILED;
+        receiver->refused = true;
+        return CHOIR_OK;
+    case BULK_FETCH:
+    case BULK_ASK:
+    case BULK_NEED:
+    case BULK_DONE:
+        break;
+    }
+    return CHOIR_ERR_PEER;
+}
+
+enum choir_err receiver_take(struct receiver *receiver, const struct bulk_message *message,
+                             uint64_t now_ms)
+{
+    enum choir_err err;
+
+    if (receiver->state == TRANSFER_DONE) {
+        receiver->done_due = true; // the first DONE was lost, or this one is late
+        return CHOIR_OK;
+    }
+    if (receiver->state == TRANSFER_FAILED)
+        return CHOIR_OK;
+    err = take(receiver, message);
+    if (err == CHOIR_OK) {
+        receiver->last_ms = now_ms;
+        receiver->retry_ms = TRANSFER_RETRY_MS;
+    }
+    return err;
+}
+
+// The next chunks to ask for, within 64 of the first of them; false if there are none now.
+static bool make_need(struct receiver *receiver, struct bulk_message *message)
+{
+    message->kind = BULK_NEED;
+    for (; receiver->scan < receiver->n_chunks && receiver->n_asked < receiver->settings.window;
+         receiver->scan++) {
+        if (receiver->mark[receiver->scan] != CHUNK_WANTED)
+            continue;
+        if (message->bitmap == 0)
+            message->first = receiver->scan;
+        if (receiver->scan - message->first >= 64)
+            break;
+        message->bitmap |= (uint64_t)1 << (receiver->scan - message->first);
+        receiver->mark[receiver->scan] = CHUNK_ASKED;
+        receiver->n_asked++;
+    }
+    return message->bitmap != 0;
+}
+
+static void be_impatient(struct receiver *receiver, uint64_t now_ms)
+{
+    if (receiver->last_ms == 0)
+        receiver->last_ms = now_ms;
+    if (now_ms - receiver->last_ms < receiver->retry_ms)
+        return;
+    receiver->last_ms = now_ms;
+    if (receiver->retry_ms < RETRY_MAX_MS)
+        receiver->retry_ms *= 2;
+    receiver->fetch_due = receiver->settings.fetch;
+    forget_questions(receiver);
+}
+
+// What a running or waiting receiver has to say; false: nothing now.
+static bool make_question(struct receiver *receiver, struct bulk_message *message)
+{
+    if (receiver->fetch_due && receiver->bytes == 0) {
+        message->kind = BULK_FETCH;
+        receiver->fetch_due = false;
+        return true;
+    }
+    if (receiver->ask_due) {
+        message->kind = BULK_ASK;
+        message->first = receiver->n_leaves;
+        receiver->ask_due = false;
+        return true;
+    }
+    return tree_is_known(receiver) && make_need(receiver, message);
+}
+
+enum choir_err receiver_next(struct receiver *receiver, uint64_t now_ms, uint8_t *to, size_t max,
+                             size_t *len)
+{
+    struct bulk_message message = {0};
+
+    if (receiver->refuse_due) {
+        message.kind = BULK_REFUSED;
+        message.code = receiver->refusal;
+        receiver->refuse_due = false;
+    } else if (receiver->done_due) {
+        message.kind = BULK_DONE;
+        receiver->done_due = false;
+    } else if (receiver->state == TRANSFER_DONE || receiver->state == TRANSFER_FAILED) {
+        return CHOIR_ERR_AGAIN;
+    } else {
+        be_impatient(receiver, now_ms);
+        if (!make_question(receiver, &message))
+            return CHOIR_ERR_AGAIN;
+        receiver->last_ms = now_ms;
+    }
+    memcpy(message.id, receiver->settings.id, HASH_BYTES);
+    bulk_encode(&message, to, max, len);
+    receiver->last = message;
+    return CHOIR_OK;
+}
+
+void receiver_unsent(struct receiver *receiver)
+{
+    if (receiver->last.kind == BULK_REFUSED)
+        receiver->refuse_due = true;
+    else if (receiver->last.kind == BULK_DONE)
+        receiver->done_due = true;
+    else if (receiver->last.kind == BULK_FETCH)
+        receiver->fetch_due = true;
+    else
+        forget_questions(receiver);
+}
+
+enum transfer_state receiver_state(const struct receiver *receiver)
+{
+    return receiver->state;
+}
+
+void receiver_progress(const struct receiver *receiver, uint64_t *bytes, uint64_t *arrived)
+{
+    uint64_t here = (uint64_t)receiver->n_have * BULK_CHUNK_BYTES;
+
+    *bytes = receiver->bytes;
+    *arrived = here < receiver->bytes ? here : receiver->bytes;
+}
