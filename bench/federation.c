@@ -65,14 +65,11 @@ static enum choir_err federation_init(struct federation *federation,
                                       const struct dataset *const *sites, uint64_t seed)
 {
     const struct plan *plan = federation->plan;
-    enum choir_err err =
-        quantize_layout_make(plan->n_params, plan->update.lane_bits, (uint32_t)plan->n_sites,
-                             plan->update.clip_norm, &federation->layout);
+    enum choir_err err = server_new(&plan->server, plan->n_params, &federation->server);
 
-    if (err == CHOIR_OK)
-        err = server_new(&plan->server, plan->n_params, &federation->server);
     if (err != CHOIR_OK)
         return err;
+    federation->layout = plan_layout(plan);
     federation->members = calloc(plan->n_sites, sizeof *federation->members);
     federation->delta = calloc(plan->n_params, sizeof *federation->delta);
     federation->sum = calloc(plan->n_params, sizeof *federation->sum);
