@@ -26,7 +26,7 @@ static double auc_of(const struct study *study, const struct dataset *train,
 /* Expected AUCs: ridge regression by Newton's method in another program. */
 static void the_new_bank_is_weak_alone_and_the_pool_is_not(void **state)
 {
-    const char *root = getenv("CHOIR_EXAMPLES");
+    const char *root = getenv("CHOIR_EXAMPLES"); // NOLINT(concurrency-mt-unsafe)
     char folder[4096];
     struct study *study = NULL;
 
