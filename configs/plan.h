@@ -8,12 +8,13 @@
 #ifndef CHOIR_CONFIGS_PLAN_H
 #define CHOIR_CONFIGS_PLAN_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
 #include "crypto/hash.h"
+#include "privacy/mechanism.h"
+#include "privacy/quantize.h"
 #include "train/model.h"
 #include "train/schema.h"
 #include "train/server.h"
@@ -27,10 +28,9 @@ enum {
 };
 
 enum plan_unit { PLAN_UNIT_RECORD, PLAN_UNIT_PATIENT }; // what one change of the data adds
-enum plan_mechanism { PLAN_MECHANISM_NONE, PLAN_MECHANISM_DP_SGD };
-enum plan_neighboring { PLAN_ADD_OR_REMOVE_ONE };
+enum plan_switch { PLAN_OFF, PLAN_ON };
 
-/* Steps of the way of one number, each from one type to another (plan_stage.h). */
+/* Steps of the way of one number, each from one type to another (pipeline.h). */
 enum plan_stage {
     PLAN_STAGE_READ,             // -> RECORDS
     PLAN_STAGE_UNIT_GRADIENTS,   // RECORDS -> UNIT_GRADIENTS
@@ -46,13 +46,12 @@ struct plan_site {
 };
 
 struct plan_privacy {
-    enum plan_mechanism mechanism;
+    enum mechanism_kind mechanism;
     double sampling_rate; // (0, 1], chance of a record to be in the batch of a local step
-    // PLAN_MECHANISM_DP_SGD only, else 0
+    // MECHANISM_DP_SGD only, else 0; neighbours differ by adding or removing one unit
     double clip_norm;
     double noise_multiplier;
     double delta; // at which epsilon is stated
-    enum plan_neighboring neighboring;
 };
 
 struct plan_update {
@@ -84,7 +83,7 @@ struct plan {
     uint32_t n_stages;
     struct plan_privacy privacy;
     struct plan_update update;
-    bool secure_aggregation; // always false until it is built
+    enum plan_switch secure_aggregation; // always PLAN_OFF until it is built
     struct plan_quorum quorum;
 };
 
@@ -113,9 +112,11 @@ struct training plan_training(const struct plan *plan, size_t site);
 /* The public weight of a site: its nominal size over the largest one, (0, 1]. */
 double plan_weight(const struct plan *plan, size_t site);
 
-/* Words of the plan format: "none" / "dp-sgd", and "dp_sgd", "sum", ... */
-const char *plan_mechanism_text(enum plan_mechanism mechanism);
-const char *plan_stage_text(enum plan_stage stage);
+/* What one round releases at site number `site`, made: for its sampler, noise and event. */
+struct mechanism plan_mechanism(const struct plan *plan, size_t site);
+
+/* Lanes of a site's update, for up to n_sites sites in one sum. */
+struct quantize_layout plan_layout(const struct plan *plan);
 
 /* The JSON Schema of plans (draft 2020-12), zero-terminated; *text is the caller's (free).
  * Fails with CHOIR_ERR_MEMORY. */

@@ -26,7 +26,7 @@ struct site_policy {
     double epsilon, delta; // the budget of the data set, over all plans
     double minimum_noise_multiplier;
     uint32_t minimum_cohort; // fewest sites whose sum may be made
-    uint32_t mechanisms;     // bit (1 << enum plan_mechanism) for each one that is allowed
+    uint32_t mechanisms;     // bit (1 << enum mechanism_kind) for each one that is allowed
     uint64_t max_parameters;
 };
 

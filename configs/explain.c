@@ -1,0 +1,316 @@
+#include "configs/explain.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hex.h"
+#include "privacy/rdp.h"
+#include "train/snapshot.h"
+
+enum {
+    PAGE_WIDTH = 78,
+    PAGE_INDENT = 11,
+    LIST_MAX = 12, // names that are listed before "and N more"
+    SLACK_PASSES = 3,
+};
+
+// Flowing text beside headings, wrapped at blanks.
+struct page {
+    FILE *to;
+    size_t column;
+};
+
+static const char *const activation_texts[] = {[MODEL_NONE] = "",
+                                               [MODEL_RELU] = " relu",
+                                               [MODEL_TANH] = " tanh",
+                                               [MODEL_SIGMOID] = " sigmoid"};
+static const char *const optimizer_texts[] = {[OPTIMIZER_SGD] = "plain gradient steps (sgd)",
+                                              [OPTIMIZER_MOMENTUM] = "gradient steps with momentum",
+                                              [OPTIMIZER_ADAM] = "Adam"};
+static const char *const server_texts[] = {[SERVER_FEDAVG] = "averaged (FedAvg)",
+                                           [SERVER_FEDADAM] = "averaged and fed to FedAdam",
+                                           [SERVER_FEDYOGI] = "averaged and fed to FedYogi",
+                                           [SERVER_FEDADAGRAD] = "averaged and fed to FedAdagrad"};
+
+// What the noise and the batch cap take off delta, at the site where it is most.
+static double largest_slack(const struct plan *plan, double epsilon, uint64_t rounds)
+{
+    double largest = 0;
+
+    for (size_t i = 0; i < plan->n_sites; i++) {
+        struct mechanism mechanism = plan_mechanism(plan, i);
+
+        largest = fmax(largest, mechanism_delta_slack(&mechanism, epsilon, rounds));
+    }
+    return largest;
+}
+
+static enum choir_err epsilon_of(const struct plan *plan, uint64_t rounds, double *out)
+{
+    struct mechanism mechanism = plan_mechanism(plan, 0);
+    struct privacy_event event = mechanism_event(&mechanism);
+    double epsilon = 0, slack = 0;
+    enum choir_err err = CHOIR_OK;
+
+    event.count *= rounds;
+    // The slack grows with epsilon, which grows with the slack: a few passes settle both.
+    for (int pass = 0; err == CHOIR_OK && pass < SLACK_PASSES; pass++) {
+        if (slack >= plan->privacy.delta) {
+            epsilon = INFINITY;
+            break;
+        }
+        err = rdp_epsilon(&event, 1, plan->privacy.delta - slack, &epsilon);
+        if (!isfinite(epsilon))
+            break;
+        slack = largest_slack(plan, epsilon, rounds);
+    }
+    if (err == CHOIR_OK)
+        *out = epsilon;
+    return err;
+}
+
+enum choir_err plan_cost(const struct plan *plan, struct plan_cost *out)
+{
+    struct plan_cost cost = {.epsilon = INFINITY, .epsilon_round = INFINITY};
+    enum choir_err err = CHOIR_OK;
+
+    cost.bytes_up = plan_layout(plan).n_bytes;
+    cost.bytes_down = snapshot_len((size_t)plan->n_params);
+    if (plan->privacy.mechanism != MECHANISM_NONE) {
+        err = epsilon_of(plan, plan->rounds, &cost.epsilon);
+        if (err == CHOIR_OK)
+            err = epsilon_of(plan, 1, &cost.epsilon_round);
+    }
+    if (err == CHOIR_ERR_REFUSED)
+        err = CHOIR_ERR_FORMAT;
+    if (err == CHOIR_OK)
+        *out = cost;
+    return err;
+}
+
+static void start(struct page *page, const char *heading)
+{
+    fprintf(page->to, "%s%-*s", page->column > 0 ? "\n" : "", PAGE_INDENT, heading);
+    page->column = PAGE_INDENT;
+}
+
+static void put_word(struct page *page, const char *word, size_t len)
+{
+    bool first = page->column == PAGE_INDENT;
+
+    if (!first && page->column + 1 + len > PAGE_WIDTH) {
+        fprintf(page->to, "\n%*s", PAGE_INDENT, "");
+        page->column = PAGE_INDENT;
+        first = true;
+    }
+    fprintf(page->to, "%s%.*s", first ? "" : " ", (int)len, word);
+    page->column += len + (first ? 0 : 1);
+}
+
+static void say(struct page *page, const char *format, ...) CHOIR_PRINTF(2, 3);
+static void say(struct page *page, const char *format, ...)
+{
+    char text[4096];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    for (const char *at = text + strspn(text, " "); *at != '\0'; at += strspn(at, " ")) {
+        size_t len = strcspn(at, " ");
+
+        put_word(page, at, len);
+        at += len;
+    }
+}
+
+static const char *plural(uint64_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
+static void say_plan(struct page *page, const struct plan *plan)
+{
+    char hash[2 * HASH_BYTES + 1];
+
+    hex_put(hash, plan->hash, sizeof plan->hash);
+    start(page, "Plan");
+    say(page, "%s", plan->name);
+    start(page, "");
+    say(page, "%s", hash);
+    if (plan->description[0] == '\0')
+        return;
+    start(page, "");
+    say(page, "%s", plan->description);
+}
+
+static void say_columns(struct page *page, const struct schema *schema)
+{
+    size_t n_used = 0;
+
+    say(page, "Used:");
+    for (size_t i = 0; i < schema->n_columns; i++) {
+        const struct schema_column *column = &schema->columns[i];
+
+        if (column->kind == SCHEMA_IGNORE || n_used++ >= LIST_MAX)
+            continue;
+        if (column->kind == SCHEMA_NUMERIC)
+            say(page, "%s (%g to %g),", column->name, column->min, column->max);
+        else
+            say(page, "%s (%zu levels),", column->name, column->levels.n);
+    }
+    if (n_used > LIST_MAX)
+        say(page, "and %zu more,", n_used - LIST_MAX);
+    say(page, "giving %zu feature%s.", schema_n_features(schema),
+        plural(schema_n_features(schema)));
+}
+
+static void say_data(struct page *page, const struct plan *plan)
+{
+    const struct schema *schema = &plan->schema;
+
+    start(page, "Data");
+    say(page, "A table%s; one row is one record. It predicts \"%s\": \"%s\"%s against \"%s\"%s.",
+        schema->header ? " with a line of column names" : " without column names",
+        schema->label.name, schema->label.positive.at[0],
+        schema->label.positive.n > 1 ? " and others" : "", schema->label.negative.at[0],
+        schema->label.negative.n > 1 ? " and others" : "");
+    say_columns(page, schema);
+    say(page, "Bounds, levels and scaling are public; a value outside them stops the site.");
+}
+
+static void say_sites(struct page *page, const struct plan *plan)
+{
+    uint64_t total = 0;
+
+    start(page, "Sites");
+    for (size_t i = 0; i < plan->n_sites; i++) {
+        total += plan->sites[i].nominal_size;
+        if (i < LIST_MAX)
+            say(page, "%s (%" PRIu64 "),", plan->sites[i].name, plan->sites[i].nominal_size);
+    }
+    if (plan->n_sites > LIST_MAX)
+        say(page, "and %zu more,", plan->n_sites - LIST_MAX);
+    say(page, "public nominal sizes, %" PRIu64 " together.", total);
+    say(page, "A round counts with %u or more of the %zu and waits %u s in each phase.",
+        plan->quorum.min_sites, plan->n_sites, plan->quorum.phase_deadline_s);
+}
+
+static void say_model(struct page *page, const struct plan *plan)
+{
+    const struct model_spec *model = &plan->model;
+
+    start(page, "Model");
+    if (model->n_layers == 1 && model->loss == MODEL_LOGISTIC)
+        say(page, "Logistic regression on %u features", model->n_inputs);
+    else
+        say(page, "Network of %u inputs", model->n_inputs);
+    for (uint32_t i = 0; model->n_layers > 1 && i < model->n_layers; i++)
+        say(page, "-> %u%s", model->layers[i].units, activation_texts[model->layers[i].activation]);
+    say(page, "with %" PRIu64 " parameter%s.", plan->n_params, plural(plan->n_params));
+}
+
+static void say_training(struct page *page, const struct plan *plan)
+{
+    const struct training *training = &plan->training;
+
+    start(page, "Training");
+    say(page,
+        "%u round%s; in each a site makes %u %s at rate %g. A step takes each record with "
+        "chance %g.",
+        plan->rounds, plural(plan->rounds), training->local_steps,
+        optimizer_texts[training->optimizer.kind], training->optimizer.learning_rate,
+        plan->privacy.sampling_rate);
+    if (training->l2 > 0)
+        say(page, "Weight decay %g.", training->l2);
+    if (training->proximal_mu > 0)
+        say(page, "Pull towards the global model %g (FedProx).", training->proximal_mu);
+    say(page, "The updates are %s, rate %g, weighted by nominal size.",
+        server_texts[plan->server.kind], plan->server.learning_rate);
+}
+
+static void say_release(struct page *page, const struct plan *plan, const struct plan_cost *cost)
+{
+    start(page, "Leaves");
+    say(page,
+        "What leaves a site: one update a round, %" PRIu64 " number%s of norm %g at most, as "
+        "%u-bit integers in steps of 2^-%u. No record, no count, no loss.",
+        plan->n_params, plural(plan->n_params), plan->update.clip_norm, plan->update.lane_bits,
+        plan->update.frac_bits);
+    say(page,
+        "Bytes for each site and round: %" PRIu64 " up, %" PRIu64 " down; in the whole run "
+        "%.3g MB up, %.3g MB down.",
+        cost->bytes_up, cost->bytes_down, (double)cost->bytes_up * plan->rounds / 1e6,
+        (double)cost->bytes_down * plan->rounds / 1e6);
+}
+
+static void say_privacy(struct page *page, const struct plan *plan)
+{
+    start(page, "Privacy");
+    if (plan->privacy.mechanism == MECHANISM_NONE) {
+        say(page, "MECHANISM NONE: NO NOISE PROTECTS ANY RECORD. Updates and model can give away "
+                  "what is in the data. A site takes part only if its policy allows \"none\".");
+        start(page, "Trust");
+        say(page, "THE AGGREGATOR SEES THE EXACT UPDATE OF EACH SITE and must be trusted, and so "
+                  "must everyone who gets the model.");
+        return;
+    }
+    say(page,
+        "Mechanism dp-sgd: in each local step the gradient of one record is clipped to norm %g "
+        "and noise of %g times that is added, at the site, before anything leaves it. Protected "
+        "is one record, added or removed.",
+        plan->privacy.clip_norm, plan->privacy.noise_multiplier);
+    start(page, "Trust");
+    say(page, "For that nobody but the site itself has to be trusted: its guarantee stands alone. "
+              "Masks are off: the aggregator sees the noised update of each site.");
+}
+
+static void say_delta(struct page *page, const struct plan *plan)
+{
+    for (size_t i = 0; i < plan->n_sites; i++) {
+        if (plan->privacy.delta * (double)plan->sites[i].nominal_size < 1)
+            continue;
+        say(page, "CAREFUL: delta is not below one over the nominal size of %s.",
+            plan->sites[i].name);
+        return;
+    }
+}
+
+static void say_cost(struct page *page, const struct plan *plan, const struct plan_cost *cost)
+{
+    start(page, "Cost");
+    if (!isfinite(cost->epsilon)) {
+        say(page, "EPSILON IS INFINITE: nothing is promised.");
+        return;
+    }
+    // Rounded up, so that the page never promises more than the accountant does
+    say(page,
+        "Epsilon %.3f for each site over the whole run at delta %g, of which one round alone "
+        "would be %.3f (RDP accountant, upper bounds). The whole is reserved before round 1.",
+        ceil(cost->epsilon * 1e3) / 1e3, plan->privacy.delta,
+        ceil(cost->epsilon_round * 1e3) / 1e3);
+    say_delta(page, plan);
+}
+
+enum choir_err plan_explain(const struct plan *plan, FILE *to)
+{
+    struct page page = {.to = to};
+    struct plan_cost cost;
+    enum choir_err err = plan_cost(plan, &cost);
+
+    if (err != CHOIR_OK)
+        return err;
+    say_plan(&page, plan);
+    say_data(&page, plan);
+    say_sites(&page, plan);
+    say_model(&page, plan);
+    say_training(&page, plan);
+    say_release(&page, plan, &cost);
+    say_privacy(&page, plan);
+    say_cost(&page, plan, &cost);
+    fprintf(to, "\n");
+    return ferror(to) == 0 ? CHOIR_OK : CHOIR_ERR_IO;
+}

@@ -1,0 +1,271 @@
+#include "configs/plan.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "configs/field.h"
+#include "configs/pipeline.h"
+#include "configs/plan_table.h"
+
+void plan_free(struct plan *plan)
+{
+    if (plan == NULL)
+        return;
+    for (size_t i = 0; i < plan->n_sites; i++)
+        free(plan->sites[i].name);
+    free(plan->sites);
+    free(plan->name);
+    free(plan->description);
+    free(plan->patient);
+    schema_free(&plan->schema);
+    free(plan);
+}
+
+static enum choir_err check_built(const struct plan *plan, struct choir_diag *diag)
+{
+    if (plan->unit == PLAN_UNIT_PATIENT)
+        return diag_set(diag, CHOIR_ERR_REFUSED, "unit",
+                        "\"patient\" is not built yet: it needs records grouped by patient and "
+                        "comes as its own work; allowed now: \"record\"");
+    if (plan->patient != NULL)
+        return diag_set(diag, CHOIR_ERR_REFUSED, "data.patient",
+                        "a patient column is of no use before unit \"patient\" is built, which "
+                        "comes as its own work; leave it null");
+    if (plan->secure_aggregation != PLAN_OFF)
+        return diag_set(diag, CHOIR_ERR_REFUSED, "secure_aggregation",
+                        "\"on\" is not built yet: it comes as its own work; allowed now: \"off\"");
+    return CHOIR_OK;
+}
+
+static enum choir_err check_sites(const struct plan *plan, struct choir_diag *diag)
+{
+    char place[48];
+
+    for (size_t i = 0; i < plan->n_sites; i++)
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(plan->sites[i].name, plan->sites[j].name) == 0) {
+                snprintf(place, sizeof place, "sites[%zu].name", i);
+                return diag_set(diag, CHOIR_ERR_FORMAT, place,
+                                "\"%s\" is already the name of sites[%zu]", plan->sites[i].name, j);
+            }
+    if (plan->quorum.min_sites > plan->n_sites)
+        return diag_set(diag, CHOIR_ERR_FORMAT, "quorum.min_sites",
+                        "must be at most the number of sites, %zu; it is %u", plan->n_sites,
+                        plan->quorum.min_sites);
+    return CHOIR_OK;
+}
+
+static enum choir_err check_model(struct plan *plan, struct choir_diag *diag)
+{
+    enum choir_err err = schema_check(&plan->schema, diag);
+
+    if (err != CHOIR_OK)
+        return err;
+    plan->model.n_inputs = (uint32_t)schema_n_features(&plan->schema);
+    err = model_check(&plan->model, diag);
+    if (err == CHOIR_OK)
+        plan->n_params = model_n_params(&plan->model);
+    return err;
+}
+
+static struct mechanism describe_mechanism(const struct plan *plan, size_t site)
+{
+    return (struct mechanism){
+        .kind = plan->privacy.mechanism,
+        .sampling_rate = plan->privacy.sampling_rate,
+        .local_steps = plan->training.local_steps,
+        .n_params = (size_t)plan->n_params,
+        .nominal_size = (double)plan->sites[site].nominal_size,
+        .clip_norm = plan->privacy.clip_norm,
+        .noise_multiplier = plan->privacy.noise_multiplier,
+    };
+}
+
+static enum choir_err check_privacy(struct plan *plan, struct choir_diag *diag)
+{
+    enum choir_err err =
+        pipeline_check(plan->pipeline, plan->n_stages, plan->privacy.mechanism, diag);
+
+    for (size_t i = 0; err == CHOIR_OK && i < plan->n_sites; i++) {
+        struct mechanism mechanism = describe_mechanism(plan, i);
+
+        err = mechanism_make(&mechanism);
+        if (err != CHOIR_OK)
+            diag_set(diag, err, "privacy",
+                     "the mechanism cannot be run with these numbers at the site \"%s\"",
+                     plan->sites[i].name);
+    }
+    return err;
+}
+
+// A sum over all sites must not wrap, and enough bits must be left behind the point.
+static enum choir_err check_update(struct plan *plan, struct choir_diag *diag)
+{
+    struct quantize_layout layout;
+    enum choir_err err =
+        quantize_layout_make((size_t)plan->n_params, plan->update.lane_bits,
+                             (uint32_t)plan->n_sites, plan->update.clip_norm, &layout);
+
+    if (err == CHOIR_OK)
+        plan->update.frac_bits = (uint32_t)layout.frac_bits;
+    else if (err == CHOIR_ERR_REFUSED)
+        diag_set(diag, err, "update.clip_norm",
+                 "%zu sites with updates of norm up to %g leave fewer than %d bits behind the "
+                 "point in %u bits: the sum would wrap or be too coarse. Take a smaller "
+                 "clip_norm%s",
+                 plan->n_sites, plan->update.clip_norm, QUANTIZE_MIN_FRAC_BITS,
+                 plan->update.lane_bits, plan->update.lane_bits < 32 ? " or 32 lane_bits" : "");
+    else
+        diag_set(diag, err, "update", "these numbers cannot be carried as integers");
+    return err;
+}
+
+// Rules between fields. diag->place is a key path only.
+static enum choir_err check_plan(struct plan *plan, struct choir_diag *diag)
+{
+    enum choir_err err = check_built(plan, diag);
+
+    if (err == CHOIR_OK)
+        err = check_sites(plan, diag);
+    if (err == CHOIR_OK)
+        err = check_model(plan, diag);
+    if (err == CHOIR_OK)
+        err = check_privacy(plan, diag);
+    if (err == CHOIR_OK)
+        err = check_update(plan, diag);
+    return err;
+}
+
+static void fill_training(struct plan *plan)
+{
+    plan->training.dp = plan->privacy.mechanism == MECHANISM_DP_SGD;
+    plan->training.sampling_rate = plan->privacy.sampling_rate;
+    plan->training.clip_norm = plan->privacy.clip_norm;
+    plan->training.noise_multiplier = plan->privacy.noise_multiplier;
+}
+
+static enum choir_err fill_plan(const struct json *json, struct plan *plan, struct choir_diag *diag)
+{
+    size_t n_rows;
+    const struct field *rows = plan_table(&n_rows);
+    enum choir_err err = field_read(rows, n_rows, json_root(json), plan, diag);
+
+    if (err != CHOIR_OK)
+        return err;
+    fill_training(plan);
+    if (plan->description == NULL)
+        plan->description = strdup("");
+    if (plan->description == NULL)
+        return CHOIR_ERR_MEMORY;
+    err = check_plan(plan, diag);
+    if (err == CHOIR_ERR_FORMAT || err == CHOIR_ERR_REFUSED)
+        field_relocate(json_root(json), diag);
+    return err;
+}
+
+enum choir_err plan_read(const uint8_t *bytes, size_t len, const char *source, struct plan **out,
+                         struct choir_diag *diag)
+{
+    struct json *json = NULL;
+    struct plan *plan = NULL;
+    enum choir_err err = json_parse(bytes, len, PLAN_MAX_BYTES, source, &json, diag);
+
+    if (err != CHOIR_OK)
+        goto out;
+    plan = calloc(1, sizeof *plan);
+    if (plan == NULL) {
+        err = CHOIR_ERR_MEMORY;
+        goto out;
+    }
+    err = fill_plan(json, plan, diag);
+    if (err != CHOIR_OK)
+        goto out;
+    hash_bytes(plan->hash, bytes, len);
+    *out = plan;
+    plan = NULL; // now the caller's
+out:
+    plan_free(plan);
+    json_free(json);
+    return err;
+}
+
+enum choir_err plan_read_file(const char *path, struct plan **out, struct choir_diag *diag)
+{
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    enum choir_err err = file_read(path, PLAN_MAX_BYTES, &bytes, &len);
+
+    if (err == CHOIR_ERR_FORMAT)
+        return diag_set(diag, err, path, "a plan has at most %d bytes; this file has more",
+                        PLAN_MAX_BYTES);
+    if (err == CHOIR_ERR_MISSING || err == CHOIR_ERR_IO)
+        return diag_set(diag, err, path, "cannot be read: %s", strerror(errno));
+    if (err != CHOIR_OK)
+        return err;
+    err = plan_read(bytes, len, path, out, diag);
+    free(bytes);
+    return err;
+}
+
+enum choir_err plan_find_site(const struct plan *plan, const char *name, size_t *out)
+{
+    for (size_t i = 0; i < plan->n_sites; i++)
+        if (strcmp(plan->sites[i].name, name) == 0) {
+            *out = i;
+            return CHOIR_OK;
+        }
+    return CHOIR_ERR_MISSING;
+}
+
+struct training plan_training(const struct plan *plan, size_t site)
+{
+    struct training training = plan->training;
+
+    training.nominal_size = (double)plan->sites[site].nominal_size;
+    return training;
+}
+
+struct mechanism plan_mechanism(const struct plan *plan, size_t site)
+{
+    struct mechanism mechanism = describe_mechanism(plan, site);
+
+    // plan_read() made the same one before
+    if (mechanism_make(&mechanism) != CHOIR_OK)
+        abort();
+    return mechanism;
+}
+
+struct quantize_layout plan_layout(const struct plan *plan)
+{
+    struct quantize_layout layout = {0};
+
+    // plan_read() made the same layout before
+    if (quantize_layout_make((size_t)plan->n_params, plan->update.lane_bits,
+                             (uint32_t)plan->n_sites, plan->update.clip_norm, &layout) != CHOIR_OK)
+        abort();
+    return layout;
+}
+
+double plan_weight(const struct plan *plan, size_t site)
+{
+    uint64_t largest = 1;
+
+    for (size_t i = 0; i < plan->n_sites; i++)
+        if (plan->sites[i].nominal_size > largest)
+            largest = plan->sites[i].nominal_size;
+    return (double)plan->sites[site].nominal_size / (double)largest;
+}
+
+enum choir_err plan_schema_json(char **text)
+{
+    size_t n;
+    const struct field *rows = plan_table(&n);
+
+    return field_schema("Choir plan",
+                        "A study: data, model, training, privacy. Further rules hold between "
+                        "fields; `choir plan check FILE` checks them all.",
+                        rows, n, text);
+}

@@ -1,0 +1,216 @@
+#include "configs/site.h"
+
+#include <stdlib.h>
+
+#include "configs/beside.h"
+#include "configs/field.h"
+
+#define AT(member) offsetof(struct site_config, member)
+
+static const char *const mechanisms[] = {[MECHANISM_NONE] = "none", [MECHANISM_DP_SGD] = "dp-sgd"};
+static const char *const approvals[] = {"by hash"};
+
+static const struct field data_rows[] = {
+    {.name = "id",
+     .help = "name of the data lineage in the ledger; the budget belongs to it, so keep it "
+             "when the file moves or grows",
+     .kind = FIELD_TEXT,
+     .form = FIELD_NAME,
+     .offset = AT(data.id)},
+    {.name = "path",
+     .help = "the CSV file, plain or gzip",
+     .kind = FIELD_TEXT,
+     .form = FIELD_PATH,
+     .offset = AT(data.path)},
+    {.name = "rows",
+     .help = "file of zero-based row numbers to train on (left out: all rows)",
+     .kind = FIELD_TEXT,
+     .form = FIELD_PATH,
+     .optional = true,
+     .nullable = true,
+     .offset = AT(data.rows)},
+    {.name = "test_rows",
+     .help = "file of zero-based row numbers kept for the site's own tests",
+     .kind = FIELD_TEXT,
+     .form = FIELD_PATH,
+     .optional = true,
+     .nullable = true,
+     .offset = AT(data.test_rows)},
+};
+
+static const struct field budget_rows[] = {
+    {.name = "epsilon",
+     .help = "most that all plans together may spend on this data",
+     .kind = FIELD_NUMBER,
+     .offset = AT(policy.epsilon),
+     .above_min = true,
+     .max = 1000},
+    {.name = "delta",
+     .help = "the delta at which that epsilon holds",
+     .kind = FIELD_NUMBER,
+     .offset = AT(policy.delta),
+     .above_min = true,
+     .max = 0.01},
+};
+
+static const struct field policy_rows[] = {
+    {.name = "budget",
+     .help = "the privacy budget of the data",
+     .kind = FIELD_OBJECT,
+     FIELD_ROWS_OF(budget_rows)},
+    {.name = "minimum_noise_multiplier",
+     .help = "a plan with less noise is refused",
+     .kind = FIELD_NUMBER,
+     .offset = AT(policy.minimum_noise_multiplier),
+     .max = 1e4},
+    {.name = "minimum_cohort",
+     .help = "a plan whose sums may be over fewer sites is refused",
+     .kind = FIELD_U32,
+     .offset = AT(policy.minimum_cohort),
+     .min = 1,
+     .max = PLAN_MAX_SITES},
+    {.name = "mechanisms",
+     .help = "the allowed mechanisms; \"none\" allows updates without any noise",
+     .kind = FIELD_WORD_SET,
+     .offset = AT(policy.mechanisms),
+     .min_items = 1,
+     .max_items = FIELD_COUNT(mechanisms),
+     FIELD_WORDS_OF(mechanisms)},
+    {.name = "max_parameters",
+     .help = "a plan with a larger model is refused",
+     .kind = FIELD_U64,
+     .offset = AT(policy.max_parameters),
+     .min = 1,
+     .max = MODEL_MAX_PARAMS},
+    {.name = "approve",
+     .help = "by hash: a person approves each plan by its SHA-256 before it may run",
+     .kind = FIELD_WORD,
+     .optional = true,
+     .unstored = true,
+     FIELD_WORDS_OF(approvals)},
+};
+
+static const struct field site_rows[] = {
+    {.name = "choir_site", .help = "version of this format", .kind = FIELD_VERSION, .max = 1},
+    {.name = "name",
+     .help = "the site's name in the roster",
+     .kind = FIELD_TEXT,
+     .form = FIELD_NAME,
+     .offset = AT(name)},
+    {.name = "state_dir",
+     .help = "folder of ledger, approved plans and updates that are under way",
+     .kind = FIELD_TEXT,
+     .form = FIELD_PATH,
+     .offset = AT(state_dir)},
+    {.name = "roster",
+     .help = "the signed roster file",
+     .kind = FIELD_TEXT,
+     .form = FIELD_PATH,
+     .offset = AT(roster)},
+    {.name = "root",
+     .help = "SHA-256 of the federation's root public key: the anchor of all trust",
+     .kind = FIELD_HASH,
+     .offset = AT(root)},
+    {.name = "keys",
+     .help = "where the site's sealed key files lie",
+     .kind = FIELD_TEXT,
+     .form = FIELD_PATH,
+     .offset = AT(keys)},
+    {.name = "passphrase_file",
+     .help = "file with the passphrase of the keys",
+     .kind = FIELD_TEXT,
+     .form = FIELD_PATH,
+     .optional = true,
+     .nullable = true,
+     .offset = AT(passphrase_file)},
+    {.name = "data", .help = "the site's data", .kind = FIELD_OBJECT, FIELD_ROWS_OF(data_rows)},
+    {.name = "policy",
+     .help = "what the site allows; everything else is refused",
+     .kind = FIELD_OBJECT,
+     FIELD_ROWS_OF(policy_rows)},
+};
+
+void site_config_free(struct site_config *site)
+{
+    if (site == NULL)
+        return;
+    free(site->name);
+    free(site->state_dir);
+    free(site->roster);
+    free(site->keys);
+    free(site->passphrase_file);
+    free(site->data.id);
+    free(site->data.path);
+    free(site->data.rows);
+    free(site->data.test_rows);
+    free(site);
+}
+
+static enum choir_err resolve_paths(const char *config, struct site_config *site)
+{
+    char **const paths[] = {&site->state_dir,       &site->roster,    &site->keys,
+                            &site->passphrase_file, &site->data.path, &site->data.rows,
+                            &site->data.test_rows};
+    enum choir_err err = CHOIR_OK;
+
+    for (size_t i = 0; err == CHOIR_OK && i < FIELD_COUNT(paths); i++)
+        err = beside_resolve(config, paths[i]);
+    return err;
+}
+
+enum choir_err site_config_read(const char *path, struct site_config **out, struct choir_diag *diag)
+{
+    struct json *json = NULL;
+    struct site_config *site = NULL;
+    enum choir_err err = json_read_file(path, SITE_MAX_BYTES, &json, diag);
+
+    if (err != CHOIR_OK)
+        goto out;
+    site = calloc(1, sizeof *site);
+    if (site == NULL) {
+        err = CHOIR_ERR_MEMORY;
+        goto out;
+    }
+    err = field_read(site_rows, FIELD_COUNT(site_rows), json_root(json), site, diag);
+    if (err == CHOIR_OK)
+        err = resolve_paths(path, site);
+    if (err != CHOIR_OK)
+        goto out;
+    *out = site;
+    site = NULL; // now the caller's
+out:
+    site_config_free(site);
+    json_free(json);
+    return err;
+}
+
+enum choir_err site_policy_allows(const struct site_policy *policy, const struct plan *plan,
+                                  struct choir_diag *diag)
+{
+    enum mechanism_kind kind = plan->privacy.mechanism;
+
+    if ((policy->mechanisms >> kind & 1) == 0)
+        return diag_set(diag, CHOIR_ERR_REFUSED, "policy.mechanisms",
+                        "the plan's mechanism \"%s\" is not among those that the site allows",
+                        mechanism_name(kind));
+    if (kind != MECHANISM_NONE && plan->privacy.noise_multiplier < policy->minimum_noise_multiplier)
+        return diag_set(diag, CHOIR_ERR_REFUSED, "policy.minimum_noise_multiplier",
+                        "the plan's noise multiplier is %g; the site asks for at least %g",
+                        plan->privacy.noise_multiplier, policy->minimum_noise_multiplier);
+    if (plan->quorum.min_sites < policy->minimum_cohort)
+        return diag_set(diag, CHOIR_ERR_REFUSED, "policy.minimum_cohort",
+                        "the plan lets a round count with %u sites; the site asks for at least %u",
+                        plan->quorum.min_sites, policy->minimum_cohort);
+    if (plan->n_params > policy->max_parameters)
+        return diag_set(diag, CHOIR_ERR_REFUSED, "policy.max_parameters",
+                        "the plan's model has %llu parameters; the site allows at most %llu",
+                        (unsigned long long)plan->n_params,
+                        (unsigned long long)policy->max_parameters);
+    return CHOIR_OK;
+}
+
+enum choir_err site_schema_json(char **text)
+{
+    return field_schema("Choir site", "The settings of one node: files, data and policy.",
+                        site_rows, FIELD_COUNT(site_rows), text);
+}
