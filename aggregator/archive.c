@@ -53,7 +53,7 @@ static enum choir_err write_model(int folder, const struct study *study,
         {"model_hash", model_hash},
         {"run", run},
         {"rounds", rounds},
-        {"mechanism", plan_mechanism_text(study->plan->privacy.mechanism)},
+        {"mechanism", mechanism_name(study->plan->privacy.mechanism)},
         {"epsilon_per_site", epsilon},
     };
 
@@ -91,7 +91,7 @@ static enum choir_err put_card(FILE *card, const struct study *study, const stru
     if (!figures->complete)
         fprintf(card, "**Stopped early: %llu of %u rounds.**\n\n",
                 (unsigned long long)figures->rounds, study->plan->rounds);
-    if (study->plan->privacy.mechanism == PLAN_MECHANISM_NONE)
+    if (study->plan->privacy.mechanism == MECHANISM_NONE)
         fprintf(card, "**NO DIFFERENTIAL PRIVACY: this model may reveal training records.**\n\n");
     fprintf(card, "| | |\n|---|---|\n");
     hex_put(hash, study->plan->hash, HASH_BYTES);
@@ -101,8 +101,8 @@ static enum choir_err put_card(FILE *card, const struct study *study, const stru
     fprintf(card, "| rounds | %llu |\n| parameters | %llu |\n", (unsigned long long)figures->rounds,
             (unsigned long long)study->plan->n_params);
     fprintf(card, "| mechanism | %s |\n| epsilon per site (whole plan, RDP) | %s |\n",
-            plan_mechanism_text(study->plan->privacy.mechanism), epsilon);
-    if (study->plan->privacy.mechanism != PLAN_MECHANISM_NONE)
+            mechanism_name(study->plan->privacy.mechanism), epsilon);
+    if (study->plan->privacy.mechanism != MECHANISM_NONE)
         fprintf(card, "| delta | %g |\n", study->plan->privacy.delta);
     fprintf(card, "| secure aggregation | %s |\n\n## Who took part\n\n",
             study->plan->secure_aggregation ? "on" : "off");
@@ -150,7 +150,7 @@ static enum choir_err write_figures(int folder, const struct study *study,
     json_out_text(out, "plan", study->plan->name);
     hex_put(hash, study->plan->hash, HASH_BYTES);
     json_out_text(out, "plan_hash", hash);
-    json_out_text(out, "mechanism", plan_mechanism_text(study->plan->privacy.mechanism));
+    json_out_text(out, "mechanism", mechanism_name(study->plan->privacy.mechanism));
     json_out_bool(out, "complete", figures->complete);
     json_out_u64(out, "rounds", figures->rounds);
     json_out_bool(out, "secure_aggregation", study->plan->secure_aggregation);

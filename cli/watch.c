@@ -1,0 +1,159 @@
+/* choir watch: progress bars of the run; choir status: one look. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/hex.h"
+#include "cli/args.h"
+#include "cli/choir.h"
+#include "cli/operator.h"
+
+enum { LINE_MAX_BYTES = 512, WIDTH_DEFAULT = 100, PLAIN_EVERY_MS = 5000 };
+
+static const char *const site_words[PROGRESS_SITE_STATES] = {
+    [PROGRESS_SITE_MISSING] = "not connected",
+    [PROGRESS_SITE_JOINED] = "connected",
+    [PROGRESS_SITE_BUSY] = "working",
+    [PROGRESS_SITE_IN] = "in",
+    [PROGRESS_SITE_LATE] = "late",
+    [PROGRESS_SITE_REFUSED] = "refused",
+};
+
+static size_t terminal_width(void)
+{
+    struct winsize size = {0};
+
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20)
+        return size.ws_col - 1U;
+    return WIDTH_DEFAULT;
+}
+
+static void print_head(const struct progress *progress)
+{
+    char run[2 * PROGRESS_RUN_BYTES + 1];
+
+    hex_put(run, progress->run, PROGRESS_RUN_BYTES);
+    printf("plan %s, run %.8s, %llu rounds, %zu sites, secure aggregation %s\n", progress->plan,
+           run, (unsigned long long)progress->rounds, progress->n_sites,
+           progress->secure_aggregation ? "on" : "off");
+}
+
+// On a terminal the line is written over; in a file a new round is a new line.
+static void print_line(const struct progress *progress, bool terminal, uint64_t *last_round,
+                       uint64_t *last_ms)
+{
+    char line[LINE_MAX_BYTES];
+
+    progress_line(progress, line, sizeof line, terminal ? terminal_width() : sizeof line - 1);
+    if (terminal) {
+        printf("\r\033[K%s", line);
+    } else if (progress->round_no != *last_round ||
+               progress->elapsed_ms >= *last_ms + PLAIN_EVERY_MS) {
+        printf("%s\n", line);
+        *last_round = progress->round_no;
+        *last_ms = progress->elapsed_ms;
+    }
+    fflush(stdout);
+}
+
+static int print_end(const struct progress *progress, bool terminal)
+{
+    printf("%s%s after %llu of %llu rounds, %.1f s, %.1f KiB up, %.1f KiB down\n",
+           terminal ? "\n" : "", progress->complete ? "complete" : "STOPPED",
+           (unsigned long long)progress->round_no, (unsigned long long)progress->rounds,
+           (double)progress->elapsed_ms / 1000.0, (double)progress->bytes_up / 1024.0,
+           (double)progress->bytes_down / 1024.0);
+    if (progress->reason[0] != '\0')
+        printf("%s\n", progress->reason);
+    return progress->complete ? EXIT_DONE : EXIT_FAILED;
+}
+
+static int follow(int fd, struct progress *progress)
+{
+    bool terminal = isatty(STDOUT_FILENO) == 1, begun = false;
+    uint64_t last_round = 0, last_ms = 0;
+
+    for (;;) {
+        if (operator_progress(fd, progress) != CHOIR_OK)
+            return args_fail("choir watch", "the aggregator left; start it again and the run goes "
+                                            "on, then watch again");
+        if (progress->state == PROGRESS_IDLE) {
+            printf("no run yet; `choir launch` starts one\n");
+            return EXIT_FAILED;
+        }
+        if (!begun)
+            print_head(progress);
+        begun = true;
+        print_line(progress, terminal, &last_round, &last_ms);
+        if (progress->state == PROGRESS_ENDED)
+            return print_end(progress, terminal);
+    }
+}
+
+static void print_status(const struct progress *progress)
+{
+    char line[LINE_MAX_BYTES];
+
+    if (progress->state == PROGRESS_IDLE) {
+        printf("no run; `choir launch` starts one\n");
+        return;
+    }
+    print_head(progress);
+    progress_line(progress, line, sizeof line, sizeof line - 1);
+    printf("%s\n", line);
+    if (progress->reason[0] != '\0')
+        printf("%s\n", progress->reason);
+    for (size_t i = 0; i < progress->n_sites; i++)
+        printf("  %-24s %s\n", progress->sites[i].name, site_words[progress->sites[i].state]);
+}
+
+// A watcher waits as long as the run lasts; only the program's half of a frame has a time limit.
+static int converse(const char *config_path, bool watch)
+{
+    struct choir_diag diag = {0};
+    struct aggregator_config *config = NULL;
+    struct progress *progress = calloc(1, sizeof *progress);
+    int fd = -1, code = EXIT_FAILED;
+    enum choir_err err;
+
+    if (progress == NULL)
+        return args_fail("choir", "out of memory");
+    err = operator_connect(config_path, &config, &fd, &diag);
+    if (err != CHOIR_OK) {
+        free(progress);
+        return args_fail(diag.place, diag.message);
+    }
+    err = control_send(fd, watch ? CONTROL_WATCH : CONTROL_STATUS, NULL, 0);
+    if (err == CHOIR_OK && watch) {
+        code = follow(fd, progress);
+    } else if (err == CHOIR_OK && operator_progress(fd, progress) == CHOIR_OK) {
+        print_status(progress);
+        code = EXIT_DONE;
+    }
+    close(fd);
+    aggregator_config_free(config);
+    free(progress);
+    return code;
+}
+
+int choir_watch(int argc, char **argv)
+{
+    if (argc == 3 && strcmp(argv[1], "--config") == 0)
+        return converse(argv[2], true);
+    fprintf(stderr,
+            "Usage: choir watch --config AGGREGATOR.json\n\nShows each round with the sites "
+            "that are in, late or missing and the time left; exits 0 when the run is "
+            "complete.\n");
+    return EXIT_USAGE;
+}
+
+int choir_status(int argc, char **argv)
+{
+    if (argc == 3 && strcmp(argv[1], "--config") == 0)
+        return converse(argv[2], false);
+    fprintf(stderr, "Usage: choir status --config AGGREGATOR.json\n\nWhere the run stands, site by "
+                    "site, and why it waits.\n");
+    return EXIT_USAGE;
+}
