@@ -1,0 +1,68 @@
+#include "train/blas.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/train/near.h"
+
+// a is [2 x 3], b is [3 x 2]; the product is worked out by hand.
+static const float a[] = {1, 2, 3, 4, 5, 6}, a_turned[] = {1, 4, 2, 5, 3, 6};
+static const float b[] = {7, 8, 9, 10, 11, 12}, b_turned[] = {7, 9, 11, 8, 10, 12};
+static const double product[] = {58, 64, 139, 154};
+
+static void all_four_ways_of_storing_give_the_product(void **state)
+{
+    struct blas_product shape = {.m = 2, .n = 2, .k = 3};
+    float c[4];
+
+    (void)state;
+    blas_start();
+    blas_sgemm(shape, a, b, 0.0F, c);
+    assert_true(are_near(c, product, 4, 0.0));
+    shape.a_transposed = true;
+    blas_sgemm(shape, a_turned, b, 0.0F, c);
+    assert_true(are_near(c, product, 4, 0.0));
+    shape.b_transposed = true;
+    blas_sgemm(shape, a_turned, b_turned, 0.0F, c);
+    assert_true(are_near(c, product, 4, 0.0));
+    blas_sgemm(shape, a_turned, b_turned, 1.0F, c);
+    assert_true(is_near((double)c[3], 308.0, 0.0));
+}
+
+static void a_part_of_a_wider_matrix_is_taken(void **state)
+{
+    // The last two columns of a_turned's transpose: rows of a from the second number on.
+    struct blas_product shape = {.m = 2, .n = 2, .k = 2, .a_width = 3};
+    float c[4];
+
+    (void)state;
+    blas_sgemm(shape, a + 1, b + 2, 0.0F, c);
+    assert_true(are_near(c, (const double[]){51, 56, 111, 122}, 4, 0.0));
+}
+
+static void the_kernels_are_known_and_as_fast_as_the_processor_allows(void **state)
+{
+    (void)state;
+    blas_start();
+    assert_true(strlen(blas_kernel_name()) > 0);
+    assert_true(blas_self_test() > 0.0);
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        assert_string_not_equal(blas_kernel_name(), "Prescott");
+#endif
+    print_message("# kernels %s%s\n", blas_kernel_name(), blas_was_repaired() ? ", repaired" : "");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(all_four_ways_of_storing_give_the_product),
+        cmocka_unit_test(a_part_of_a_wider_matrix_is_taken),
+        cmocka_unit_test(the_kernels_are_known_and_as_fast_as_the_processor_allows),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
