@@ -266,6 +266,11 @@ const uint8_t *ledger_public_key(const struct ledger *ledger)
     return ledger->store.public_key;
 }
 
+int ledger_outbox(const struct ledger *ledger)
+{
+    return ledger->folder;
+}
+
 void ledger_head(const struct ledger *ledger, struct head *head)
 {
     *head = ledger->store.head;

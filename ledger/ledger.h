@@ -52,6 +52,8 @@ void ledger_close(struct ledger *ledger);
 
 const char *ledger_data_id(const struct ledger *ledger);
 const uint8_t *ledger_public_key(const struct ledger *ledger); // SIGN_PUBLIC_BYTES
+/* The descriptor of the outbox folder, relative to which files are opened; the ledger's own. */
+int ledger_outbox(const struct ledger *ledger);
 /* The newest signed head. */
 void ledger_head(const struct ledger *ledger, struct head *head);
 
