@@ -11,7 +11,7 @@
  *
  * After link_connect() returned, a link opens no file and starts no thread: a reconnect uses
  * socket, connect, setsockopt, getsockopt, fcntl, epoll_ctl, read/write (send/recv), poll,
- * and clocks. The addresses must therefore be numeric (link_resolve() before).
+ * and clocks. The addresses must therefore be numeric (endpoint_resolve() before).
  */
 #ifndef CHOIR_WIRE_LINK_H
 #define CHOIR_WIRE_LINK_H
@@ -21,6 +21,7 @@
 
 #include "base/err.h"
 #include "wire/bulk.h"
+#include "wire/endpoint.h"
 #include "wire/envelope.h"
 #include "wire/roster.h"
 
@@ -69,21 +70,17 @@ struct link_settings {
     uint32_t reconnect_max_ms;   // longest pause; 0: 60 000
 };
 
-/* Turns "tcp://name:port" into "tcp://number:port" for link_connect(); a numeric one stays.
- * Fails with CHOIR_ERR_FORMAT (not tcp, no port) or CHOIR_ERR_MISSING (name not found). */
-CHOIR_MUST_CHECK enum choir_err link_resolve(const char *endpoint,
-                                             char to[static ROSTER_ENDPOINT_MAX]);
-
 /* Listens, and then tries both ports with a key that nobody knows: if that key is let in, the
  * start fails. Port "*" takes a free one (link_endpoint). On CHOIR_OK *out is to be closed.
  * Fails with CHOIR_ERR_IO (address busy: diag names it), CHOIR_ERR_FORMAT (endpoint; the key
- * is not the aggregator's of the roster), CHOIR_ERR_FORGED (the self-test got in) or
- * CHOIR_ERR_MEMORY. */
+ * is not the aggregator's of the roster), CHOIR_ERR_REFUSED (the roster has expired),
+ * CHOIR_ERR_FORGED (the self-test got in) or CHOIR_ERR_MEMORY. */
 CHOIR_MUST_CHECK enum choir_err link_listen(const struct link_settings *settings,
                                             struct choir_diag *diag, struct link **out);
 
 /* Connects both channels in the background; LINK_UP tells of success. Fails with
- * CHOIR_ERR_FORMAT (endpoint is not numeric tcp), CHOIR_ERR_IO or CHOIR_ERR_MEMORY. */
+ * CHOIR_ERR_FORMAT (endpoint is not numeric tcp), CHOIR_ERR_REFUSED (the roster has expired),
+ * CHOIR_ERR_IO or CHOIR_ERR_MEMORY. */
 CHOIR_MUST_CHECK enum choir_err link_connect(const struct link_settings *settings,
                                              struct choir_diag *diag, struct link **out);
 

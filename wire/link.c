@@ -1,0 +1,602 @@
+#include "wire/link.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include <czmq.h>
+
+#include "base/now.h"
+#include "crypto/rng.h"
+#include "wire/gate.h"
+#include "wire/plug.h"
+
+enum {
+    ROUTE_BYTES = 5, // what a ROUTER gives to peers that choose no routing id: ours do not
+    RECONNECT_MS = 500,
+    RECONNECT_MAX_MS = 60000,
+    CONTROL_QUEUE = 64,
+    BULK_QUEUE = 24, // above the credits of a transfer, so that it never fills
+    PROBE_MS = 5000,
+    HELLO_MS = 20, // how soon a greeting that could not be sent is tried again
+    FILES_PER_SITE = 4,
+    FILES_SPARE = 256,
+    WAIT_MAX = LINK_WATCH_MAX + 1 + 2 * LINK_CHANNELS,
+};
+
+// Where a site can be reached: it changes with every connection.
+struct route {
+    uint32_t site;
+    bool known[LINK_CHANNELS];
+    uint8_t id[LINK_CHANNELS][ROUTE_BYTES];
+};
+
+struct link {
+    struct roster roster;
+    struct gate *gate; // listening side only
+    struct plug plug[LINK_CHANNELS];
+    char endpoint[LINK_CHANNELS][ROSTER_ENDPOINT_MAX];
+    struct route *routes;          // listening side: [roster.n_sites], in its order
+    bool up[LINK_CHANNELS];        // connecting side
+    bool greet_due[LINK_CHANNELS]; // connected, and the greeting not yet sent
+    int watched[LINK_WATCH_MAX];
+    size_t n_watched;
+    size_t turn; // who is looked at first: moves on, so that nobody starves
+    zmq_msg_t message;
+    struct link_counts counts;
+};
+
+static const size_t message_max[LINK_CHANNELS] = {LINK_CONTROL_MAX, LINK_BULK_MAX};
+static const int queue[LINK_CHANNELS] = {CONTROL_QUEUE, BULK_QUEUE};
+
+static const char *endpoint_of(const struct link_settings *settings, enum link_channel channel)
+{
+    const struct roster_aggregator *aggregator = &settings->roster->aggregator;
+
+    if (channel == LINK_CONTROL)
+        return settings->control != NULL ? settings->control : aggregator->control;
+    return settings->bulk != NULL ? settings->bulk : aggregator->bulk;
+}
+
+static enum choir_err link_new(const struct link_settings *settings, struct choir_diag *diag,
+                               struct link **out)
+{
+    struct link *link;
+
+    if (!roster_is_current(settings->roster, now_unix()))
+        return diag_set(diag, CHOIR_ERR_REFUSED, settings->roster->name,
+                        "the roster is not valid today (expired or not yet valid)");
+    link = calloc(1, sizeof *link);
+    if (link == NULL)
+        return CHOIR_ERR_MEMORY;
+    zmq_msg_init(&link->message);
+    if (roster_copy(settings->roster, &link->roster) != CHOIR_OK) {
+        link_close(link);
+        return CHOIR_ERR_MEMORY;
+    }
+    plug_prepare();
+    *out = link;
+    return CHOIR_OK;
+}
+
+// A connection costs a file descriptor; the soft limit is often far below the hard one.
+static void raise_file_limit(size_t n_sites)
+{
+    struct rlimit limit;
+    rlim_t want = FILES_PER_SITE * n_sites + FILES_SPARE;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= want)
+        return;
+    limit.rlim_cur = want < limit.rlim_max ? want : limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static enum choir_err listen_on(struct link *link, const struct link_settings *settings,
+                                enum link_channel channel, struct choir_diag *diag)
+{
+    const char *wanted = endpoint_of(settings, channel);
+    uint8_t public_key[CURVE_KEY_BYTES];
+    const struct plug_settings plug = {
+        .endpoint = wanted,
+        .public_key = public_key,
+        .secret_key = settings->curve_secret,
+        .message_max = message_max[channel],
+        .queue = queue[channel],
+    };
+    size_t len = sizeof link->endpoint[channel];
+    enum choir_err err;
+
+    if (!endpoint_is_listenable(wanted))
+        return diag_set(diag, CHOIR_ERR_FORMAT, wanted,
+                        "not an address to listen on: tcp://NUMBER:PORT is expected");
+    curve_public(public_key, settings->curve_secret);
+    err = plug_listen(&plug, &link->plug[channel]);
+    if (err != CHOIR_OK)
+        return diag_set(diag, err, wanted, "cannot listen on %s: %s", wanted, zmq_strerror(errno));
+    if (zmq_getsockopt(plug_socket(&link->plug[channel]), ZMQ_LAST_ENDPOINT,
+                       link->endpoint[channel], &len) != 0)
+        return diag_set(diag, CHOIR_ERR_IO, wanted, "%s", zmq_strerror(errno));
+    return CHOIR_OK;
+}
+
+// Serves the gate until the probe knows its fate.
+static enum plug_event probe_outcome(struct link *link, struct plug *probe)
+{
+    uint64_t end = now_ms() + PROBE_MS;
+    enum plug_event news = PLUG_NOTHING;
+
+    for (uint64_t now = now_ms(); now < end && news == PLUG_NOTHING; now = now_ms()) {
+        zmq_pollitem_t items[] = {
+            {.socket = gate_socket(link->gate), .events = ZMQ_POLLIN},
+            {.socket = plug_monitor(probe), .events = ZMQ_POLLIN},
+        };
+
+        if (zmq_poll(items, 2, (long)(end - now)) < 0 && errno != EINTR)
+            break;
+        (void)gate_answer(link->gate);
+        news = plug_news(probe);
+    }
+    return news;
+}
+
+// A key that nobody knows must not get in.
+static enum choir_err probe(struct link *link, enum link_channel channel, struct choir_diag *diag)
+{
+    uint8_t public_key[CURVE_KEY_BYTES], secret_key[CURVE_KEY_BYTES];
+    char endpoint[ROSTER_ENDPOINT_MAX];
+    const struct plug_settings settings = {
+        .endpoint = endpoint,
+        .public_key = public_key,
+        .secret_key = secret_key,
+        .server_key = link->roster.aggregator.curve_key,
+        .message_max = message_max[channel],
+        .queue = 1,
+        .reconnect_ms = PROBE_MS,
+        .reconnect_max_ms = PROBE_MS,
+    };
+    struct plug stranger = {0};
+    enum plug_event news = PLUG_NOTHING;
+    enum choir_err err;
+
+    endpoint_local(link->endpoint[channel], endpoint);
+    curve_keypair(public_key, secret_key);
+    err = plug_connect(&settings, &stranger);
+    if (err == CHOIR_OK)
+        news = probe_outcome(link, &stranger);
+    plug_close(&stranger);
+    rng_wipe(secret_key, sizeof secret_key);
+    if (news == PLUG_REFUSED)
+        return CHOIR_OK;
+    if (news == PLUG_UP)
+        return diag_set(diag, CHOIR_ERR_FORGED, endpoint,
+                        "the self-test got in with a key that is not on the roster");
+    return diag_set(diag, err == CHOIR_OK ? CHOIR_ERR_IO : err, endpoint,
+                    "the self-test could not show that unknown keys are refused");
+}
+
+static struct route *routes_of(const struct roster *roster)
+{
+    struct route *routes = calloc(roster->n_sites + 1, sizeof *routes); // never of size 0
+
+    for (size_t i = 0; routes != NULL && i < roster->n_sites; i++)
+        routes[i].site = roster->sites[i].id;
+    return routes;
+}
+
+enum choir_err link_listen(const struct link_settings *settings, struct choir_diag *diag,
+                           struct link **out)
+{
+    uint8_t public_key[CURVE_KEY_BYTES];
+    struct link *link = NULL;
+    enum choir_err err;
+
+    curve_public(public_key, settings->curve_secret);
+    if (memcmp(public_key, settings->roster->aggregator.curve_key, CURVE_KEY_BYTES) != 0)
+        return diag_set(diag, CHOIR_ERR_FORMAT, settings->roster->name,
+                        "the transport key is not the aggregator's of this roster");
+    err = link_new(settings, diag, &link);
+    if (err != CHOIR_OK)
+        return err;
+    raise_file_limit(link->roster.n_sites);
+    link->routes = routes_of(&link->roster);
+    err = link->routes == NULL ? CHOIR_ERR_MEMORY : gate_open(&link->roster, &link->gate);
+    if (err == CHOIR_ERR_IO)
+        diag_set(diag, err, "inproc", "this process already has a listening link");
+    for (int i = 0; i < LINK_CHANNELS && err == CHOIR_OK; i++)
+        err = listen_on(link, settings, (enum link_channel)i, diag);
+    for (int i = 0; i < LINK_CHANNELS && err == CHOIR_OK; i++)
+        err = probe(link, (enum link_channel)i, diag);
+    if (err != CHOIR_OK) {
+        link_close(link);
+        return err;
+    }
+    *out = link;
+    return CHOIR_OK;
+}
+
+// Up to twice the pause, so that a thousand sites do not come back in the same instant.
+static uint32_t with_jitter(uint32_t pause_ms)
+{
+    uint32_t random;
+
+    rng_bytes(&random, sizeof random);
+    return pause_ms + random % pause_ms;
+}
+
+static enum choir_err connect_to(struct link *link, const struct link_settings *settings,
+                                 enum link_channel channel, struct choir_diag *diag)
+{
+    uint32_t pause_ms = settings->reconnect_ms == 0 ? RECONNECT_MS : settings->reconnect_ms;
+    uint32_t longest_ms =
+        settings->reconnect_max_ms == 0 ? RECONNECT_MAX_MS : settings->reconnect_max_ms;
+    uint8_t public_key[CURVE_KEY_BYTES];
+    const struct plug_settings plug = {
+        .endpoint = link->endpoint[channel],
+        .public_key = public_key,
+        .secret_key = settings->curve_secret,
+        .server_key = link->roster.aggregator.curve_key,
+        .message_max = message_max[channel],
+        .queue = queue[channel],
+        .reconnect_ms = with_jitter(pause_ms),
+        .reconnect_max_ms = longest_ms,
+    };
+    const char *wanted = endpoint_of(settings, channel);
+    enum choir_err err;
+
+    if (!endpoint_is_numeric(wanted))
+        return diag_set(diag, CHOIR_ERR_FORMAT, wanted,
+                        "not a numeric address: tcp://NUMBER:PORT is expected");
+    memcpy(link->endpoint[channel], wanted, strlen(wanted) + 1);
+    curve_public(public_key, settings->curve_secret);
+    err = plug_connect(&plug, &link->plug[channel]);
+    if (err != CHOIR_OK)
+        return diag_set(diag, err, wanted, "cannot connect: %s", zmq_strerror(errno));
+    return CHOIR_OK;
+}
+
+enum choir_err link_connect(const struct link_settings *settings, struct choir_diag *diag,
+                            struct link **out)
+{
+    struct link *link = NULL;
+    enum choir_err err = link_new(settings, diag, &link);
+
+    if (err != CHOIR_OK)
+        return err;
+    for (int i = 0; i < LINK_CHANNELS && err == CHOIR_OK; i++)
+        err = connect_to(link, settings, (enum link_channel)i, diag);
+    if (err != CHOIR_OK) {
+        link_close(link);
+        return err;
+    }
+    *out = link;
+    return CHOIR_OK;
+}
+
+void link_close(struct link *link)
+{
+    if (link == NULL)
+        return;
+    for (int i = 0; i < LINK_CHANNELS; i++)
+        plug_close(&link->plug[i]);
+    gate_close(link->gate);
+    zmq_msg_close(&link->message);
+    roster_release(&link->roster);
+    free(link->routes);
+    free(link);
+}
+
+const char *link_endpoint(const struct link *link, enum link_channel channel)
+{
+    return link->endpoint[channel];
+}
+
+static struct route *route_of(const struct link *link, uint32_t site)
+{
+    const struct roster_site *found = roster_by_id(&link->roster, site);
+
+    return found == NULL ? NULL : &link->routes[found - link->roster.sites];
+}
+
+enum choir_err link_set_roster(struct link *link, const struct roster *roster)
+{
+    struct roster copy = {0};
+    struct route *routes;
+    enum choir_err err = roster_copy(roster, &copy);
+
+    if (err != CHOIR_OK)
+        return err;
+    routes = routes_of(&copy);
+    if (routes == NULL) {
+        roster_release(&copy);
+        return CHOIR_ERR_MEMORY;
+    }
+    for (size_t i = 0; i < copy.n_sites && link->routes != NULL; i++) {
+        const struct roster_site *before = roster_by_id(&link->roster, copy.sites[i].id);
+
+        if (before != NULL &&
+            memcmp(before->curve_key, copy.sites[i].curve_key, CURVE_KEY_BYTES) == 0)
+            routes[i] = *route_of(link, before->id);
+    }
+    free(link->routes);
+    link->routes = routes;
+    roster_release(&link->roster);
+    link->roster = copy;
+    if (link->gate != NULL)
+        gate_set_roster(link->gate, &link->roster);
+    return CHOIR_OK;
+}
+
+enum choir_err link_watch(struct link *link, int fd)
+{
+    if (link->n_watched == LINK_WATCH_MAX)
+        return CHOIR_ERR_REFUSED;
+    link->watched[link->n_watched++] = fd;
+    return CHOIR_OK;
+}
+
+void link_unwatch(struct link *link, int fd)
+{
+    for (size_t i = 0; i < link->n_watched; i++)
+        if (link->watched[i] == fd) {
+            link->watched[i] = link->watched[--link->n_watched];
+            return;
+        }
+}
+
+// An empty message tells the aggregator under which route this site can be reached now.
+static bool greet(struct link *link, struct link_event *event)
+{
+    for (int i = 0; i < LINK_CHANNELS; i++) {
+        if (!link->greet_due[i] || zmq_send(plug_socket(&link->plug[i]), "", 0, ZMQ_DONTWAIT) != 0)
+            continue;
+        link->greet_due[i] = false;
+        link->up[i] = true;
+        *event = (struct link_event){.kind = LINK_UP, .channel = (enum link_channel)i};
+        return true;
+    }
+    return false;
+}
+
+static bool hear_news(struct link *link, enum link_channel channel, struct link_event *event)
+{
+    bool was_up = link->up[channel];
+
+    *event = (struct link_event){.channel = channel};
+    switch (plug_news(&link->plug[channel])) {
+    case PLUG_UP:
+        link->greet_due[channel] = true;
+        return greet(link, event);
+    case PLUG_DOWN:
+        link->up[channel] = false;
+        link->greet_due[channel] = false;
+        event->kind = LINK_DOWN;
+        return was_up;
+    case PLUG_REFUSED:
+        event->kind = LINK_REFUSED;
+        return true;
+    case PLUG_CUT_OFF:
+        event->kind = LINK_WRONG_KEY;
+        return true;
+    case PLUG_NOTHING:
+        break;
+    }
+    return false;
+}
+
+static void drop_frames(void *socket, bool more)
+{
+    while (more) {
+        zmq_msg_t frame;
+
+        zmq_msg_init(&frame);
+        more = zmq_msg_recv(&frame, socket, ZMQ_DONTWAIT) >= 0 && zmq_msg_more(&frame) != 0;
+        zmq_msg_close(&frame);
+    }
+}
+
+// Receives one frame into link->message; false if there is none.
+static bool receive_frame(struct link *link, void *socket)
+{
+    zmq_msg_close(&link->message);
+    zmq_msg_init(&link->message);
+    return zmq_msg_recv(&link->message, socket, ZMQ_DONTWAIT) >= 0;
+}
+
+// Takes down the site's route; true if it is a new one.
+static bool learn_route(struct link *link, uint32_t site, enum link_channel channel,
+                        const uint8_t id[static ROUTE_BYTES])
+{
+    struct route *route = route_of(link, site);
+
+    if (route == NULL ||
+        (route->known[channel] && memcmp(route->id[channel], id, ROUTE_BYTES) == 0))
+        return false;
+    memcpy(route->id[channel], id, ROUTE_BYTES);
+    route->known[channel] = true;
+    return true;
+}
+
+// Who sent link->message is in the metadata of the payload frame (the one of the routing frame
+// gets lost in libzmq 4.3.4), and must still be on the roster: handshakes happen only once.
+static bool admit(struct link *link, enum link_channel channel,
+                  const uint8_t id[static ROUTE_BYTES], struct link_event *event)
+{
+    const struct roster_site *site = gate_site(link->gate, zmq_msg_gets(&link->message, "User-Id"));
+    bool is_new;
+
+    if (site == NULL)
+        return false;
+    is_new = learn_route(link, site->id, channel, id);
+    *event = (struct link_event){.kind = LINK_MESSAGE, .channel = channel, .site = site->id};
+    if (zmq_msg_size(&link->message) > 0)
+        return true;
+    event->kind = LINK_UP;
+    return is_new;
+}
+
+static bool receive_from_site(struct link *link, enum link_channel channel,
+                              struct link_event *event)
+{
+    void *socket = plug_socket(&link->plug[channel]);
+    uint8_t id[ROUTE_BYTES];
+    bool good;
+
+    if (!receive_frame(link, socket))
+        return false;
+    good = zmq_msg_more(&link->message) != 0 && zmq_msg_size(&link->message) == ROUTE_BYTES;
+    if (good)
+        memcpy(id, zmq_msg_data(&link->message), ROUTE_BYTES);
+    if (!good || !receive_frame(link, socket) || zmq_msg_more(&link->message) != 0) {
+        drop_frames(socket, zmq_msg_more(&link->message) != 0);
+        return false;
+    }
+    return admit(link, channel, id, event);
+}
+
+static bool receive_from_aggregator(struct link *link, enum link_channel channel,
+                                    struct link_event *event)
+{
+    void *socket = plug_socket(&link->plug[channel]);
+
+    if (!receive_frame(link, socket))
+        return false;
+    if (zmq_msg_more(&link->message) != 0) {
+        drop_frames(socket, true);
+        return false;
+    }
+    *event =
+        (struct link_event){.kind = LINK_MESSAGE, .channel = channel, .site = ROSTER_AGGREGATOR};
+    return true;
+}
+
+static bool receive(struct link *link, enum link_channel channel, struct link_event *event)
+{
+    bool got = link->gate != NULL ? receive_from_site(link, channel, event)
+                                  : receive_from_aggregator(link, channel, event);
+
+    if (!got || event->kind != LINK_MESSAGE)
+        return got;
+    event->bytes = zmq_msg_data(&link->message);
+    event->len = zmq_msg_size(&link->message);
+    if (event->len > message_max[channel])
+        return false;
+    link->counts.received_bytes += event->len;
+    link->counts.received_messages++;
+    return true;
+}
+
+// The first items are the channels; then the gate or the monitors; then the watched ones.
+static size_t list_items(const struct link *link, zmq_pollitem_t items[static WAIT_MAX])
+{
+    size_t n = 0;
+
+    for (int i = 0; i < LINK_CHANNELS; i++)
+        items[n++].socket = plug_socket(&link->plug[i]);
+    if (link->gate != NULL)
+        items[n++].socket = gate_socket(link->gate);
+    for (int i = 0; i < LINK_CHANNELS && link->gate == NULL; i++)
+        items[n++].socket = plug_monitor(&link->plug[i]);
+    for (size_t i = 0; i < link->n_watched; i++)
+        items[n++].fd = link->watched[i];
+    for (size_t i = 0; i < n; i++)
+        items[i].events = ZMQ_POLLIN;
+    return n;
+}
+
+static bool handle_item(struct link *link, const zmq_pollitem_t *items, size_t index,
+                        struct link_event *event)
+{
+    if (items[index].revents == 0)
+        return false;
+    if (items[index].socket == NULL) {
+        *event = (struct link_event){.kind = LINK_READABLE, .fd = items[index].fd};
+        return true;
+    }
+    if (index < LINK_CHANNELS)
+        return receive(link, (enum link_channel)index, event);
+    if (link->gate == NULL)
+        return hear_news(link, (enum link_channel)(index - LINK_CHANNELS), event);
+    *event = (struct link_event){.kind = LINK_INTRUDER};
+    return gate_answer(link->gate) > 0;
+}
+
+// One look at everything that may have happened; true if `event` tells of something.
+static enum choir_err look(struct link *link, uint64_t wait_ms, struct link_event *event,
+                           bool *found, bool *interrupted)
+{
+    zmq_pollitem_t items[WAIT_MAX] = {0};
+    size_t n = list_items(link, items);
+
+    *found = greet(link, event);
+    if (*found)
+        return CHOIR_OK;
+    if (wait_ms > HELLO_MS && (link->greet_due[LINK_CONTROL] || link->greet_due[LINK_BULK]))
+        wait_ms = HELLO_MS;
+    if (zmq_poll(items, (int)n, (long)wait_ms) < 0) {
+        *interrupted = errno == EINTR;
+        return *interrupted ? CHOIR_OK : CHOIR_ERR_IO;
+    }
+    for (size_t i = 0; i < n && !*found; i++)
+        *found = handle_item(link, items, (link->turn + i) % n, event);
+    link->turn++;
+    return CHOIR_OK;
+}
+
+enum choir_err link_next(struct link *link, uint32_t timeout_ms, struct link_event *event)
+{
+    uint64_t now = now_ms(), end = now + timeout_ms;
+    bool found = false, interrupted = false;
+    enum choir_err err;
+
+    do {
+        err = look(link, end - now, event, &found, &interrupted);
+        if (err != CHOIR_OK || found)
+            return err;
+        now = now_ms();
+    } while (now < end && !interrupted);
+    *event = (struct link_event){.kind = LINK_TIMEOUT};
+    return CHOIR_OK;
+}
+
+static enum choir_err send_to_site(struct link *link, uint32_t site, enum link_channel channel)
+{
+    struct route *route = route_of(link, site);
+
+    if (route == NULL || !route->known[channel])
+        return CHOIR_ERR_PEER;
+    if (zmq_send(plug_socket(&link->plug[channel]), route->id[channel], ROUTE_BYTES,
+                 ZMQ_SNDMORE | ZMQ_DONTWAIT) >= 0)
+        return CHOIR_OK;
+    if (errno == EAGAIN)
+        return CHOIR_ERR_AGAIN;
+    route->known[channel] = false; // the connection is gone
+    return CHOIR_ERR_PEER;
+}
+
+enum choir_err link_send(struct link *link, uint32_t site, enum link_channel channel,
+                         const uint8_t *bytes, size_t len)
+{
+    enum choir_err err = CHOIR_OK;
+
+    if (len == 0 || len > message_max[channel])
+        return CHOIR_ERR_FORMAT;
+    if (link->gate != NULL)
+        err = send_to_site(link, site, channel);
+    else if (site != ROSTER_AGGREGATOR)
+        err = CHOIR_ERR_PEER;
+    else if (!link->up[channel])
+        err = CHOIR_ERR_AGAIN;
+    if (err != CHOIR_OK)
+        return err;
+    if (zmq_send(plug_socket(&link->plug[channel]), bytes, len, ZMQ_DONTWAIT) < 0)
+        return errno == EAGAIN ? CHOIR_ERR_AGAIN : CHOIR_ERR_PEER;
+    link->counts.sent_bytes += len;
+    link->counts.sent_messages++;
+    return CHOIR_OK;
+}
+
+void link_count(const struct link *link, struct link_counts *counts)
+{
+    *counts = link->counts;
+}
