@@ -14,7 +14,7 @@
 #include "privacy/event.h"
 
 struct budget {
-    double epsilon;  // > 0; infinity only together with allow_none
+    double epsilon;  // > 0, finite
     double delta;    // (0, 1)
     bool allow_none; // the policy says in words that mechanism "none" may run
 };
@@ -34,9 +34,11 @@ struct budget_verdict {
     uint64_t rounds_fit;   // how many rounds of the schedule would still fit, at most `rounds`
 };
 
-/* Decides on `rounds` rounds of `round_event` after `events`. `delta_slack` is taken off
- * delta first (privacy/mechanism.h). Fails with CHOIR_ERR_FORMAT if the budget or an event is
- * out of range or the slack leaves no delta. */
+/* Decides on `rounds` rounds of `round_event` after `events`. `delta_slack`, of earlier and
+ * new rounds together, is taken off delta first (privacy/mechanism.h); if nothing is left,
+ * epsilon is infinite. Where the policy allows mechanism none, earlier `none` events make
+ * the epsilons infinite, but the answer is that of the protected events alone.
+ * Fails with CHOIR_ERR_FORMAT if the budget, the slack or an event is out of range. */
 CHOIR_MUST_CHECK enum choir_err budget_decide(const struct budget *budget,
                                               const struct privacy_event *events, size_t n,
                                               const struct privacy_event *round_event,

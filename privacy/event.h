@@ -35,7 +35,7 @@ enum event_sampling {
 };
 
 enum {
-    EVENT_BYTES = 128, // of one encoded event
+    EVENT_BYTES = 136, // of one encoded event
 };
 
 /* The largest count and the largest of the other whole numbers: exact in a double. */

@@ -6,6 +6,7 @@
 #ifndef CHOIR_PRIVACY_MECHANISM_H
 #define CHOIR_PRIVACY_MECHANISM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,6 +30,7 @@ struct mechanism {
     double noise_multiplier; // dp-sgd: > 0
     // Derived by mechanism_make():
     double divisor;   // public: sampling_rate * nominal_size
+    size_t rows_max;  // a site with more rows than this may not run dp-sgd under the plan
     size_t batch_cap; // rows of one batch, at most: public
     int grid_exponent;
 };
@@ -49,7 +51,12 @@ struct privacy_event mechanism_event(const struct mechanism *mechanism);
  * batches that would pass the cap. */
 double mechanism_delta_slack(const struct mechanism *mechanism, double epsilon, uint64_t rounds);
 
-/* Draws the batch of one local step from n rows into chosen[0..n); at most batch_cap. */
+/* Whether a site with n rows may run it: for dp-sgd at most rows_max, 1.5 times the public
+ * nominal size, because the bounds on the batch would not hold above that. */
+bool mechanism_allows_rows(const struct mechanism *mechanism, size_t n);
+
+/* Draws the batch of one local step from n rows into chosen[0..n) and returns how many there
+ * are, at most batch_cap. mechanism_allows_rows() must hold. */
 size_t mechanism_sample(const struct mechanism *mechanism, struct rng *rng, size_t n,
                         uint32_t *chosen);
 

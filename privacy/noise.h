@@ -9,7 +9,6 @@
 #ifndef CHOIR_PRIVACY_NOISE_H
 #define CHOIR_PRIVACY_NOISE_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,20 +19,17 @@ enum {
     NOISE_MICRO_BATCH = 64, // rows a caller may add up in float before going to double
 };
 
-/* The grid for clip norm C and n parameters: the largest power of two <= C 2^-10 / sqrt(n).
- * clip_norm > 0, n >= 1. */
+/* The grid for clip norm C and n parameters: the largest power of two that is at most
+ * C 2^-10 / sqrt(max(n, 4096)). clip_norm > 0, n >= 1. */
 int noise_grid_exponent(double clip_norm, size_t n);
 
 /* Turns sum[0..n) in place into the noised sum, a multiple of 2^grid_exponent in each entry:
  * noise of standard deviation noise_multiplier * clip_norm. Fails with CHOIR_ERR_FORMAT, the
  * sum wiped to zero, if an entry is NaN, infinite or above 2^50 grid units, or if the
- * standard deviation is below 8 or above 2^40 grid units. */
+ * standard deviation is not between 2^12 and 2^40 grid units. */
 CHOIR_MUST_CHECK enum choir_err noise_release(double *sum, size_t n, double clip_norm,
                                               double noise_multiplier, int grid_exponent,
                                               struct rng *rng);
-
-/* Standard normal samples, two streams mixed as docs/noise.md tells; for tests and benches. */
-void noise_normal(double *to, size_t n, struct rng *rng);
 
 /* The noise multiplier that accountants use in place of `noise_multiplier`: smaller by what
  * float sums of at most `batch_cap` clipped gradients and the rounding of `n` entries to the
@@ -42,8 +38,9 @@ double noise_effective_multiplier(double noise_multiplier, double clip_norm, siz
                                   size_t batch_cap);
 
 /* What to take off delta, at an epsilon, for `releases` calls of noise_release() on n
- * entries: (1 + e^epsilon) times a bound on the total variation distance between all that
- * noise and rounded Gaussian noise. */
-double noise_delta_slack(double epsilon, double noise_multiplier, size_t n, uint64_t releases);
+ * entries with the grid of noise_grid_exponent(): (1 + e^epsilon) times a bound on the total
+ * variation distance between all that noise and rounded Gaussian noise; at most 1. */
+double noise_delta_slack(double epsilon, double noise_multiplier, double clip_norm, size_t n,
+                         uint64_t releases);
 
 #endif

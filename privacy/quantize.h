@@ -31,8 +31,8 @@ struct quantize_layout {
     double bound; // largest |value| of one update
 };
 
-/* Fails with CHOIR_ERR_FORMAT if lane_bits is not 16 or 32, n_values is 0 or above 2^32,
- * n_sites is 0 or above 2^(lane_bits - 1), or bound is not a finite number above 0; with
+/* Fails with CHOIR_ERR_FORMAT if lane_bits is not 16 or 32, n_values is 0 or above 2^32 - 1,
+ * n_sites is 0 or at least 2^(lane_bits - 1), or bound is not a finite number above 0; with
  * CHOIR_ERR_REFUSED if fewer than QUANTIZE_MIN_FRAC_BITS bits would be left. */
 CHOIR_MUST_CHECK enum choir_err quantize_layout_make(size_t n_values, uint32_t lane_bits,
                                                      uint32_t n_sites, double bound,

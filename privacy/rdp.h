@@ -2,8 +2,8 @@
  *
  * A curve holds the sum of the Renyi divergences of all events at a fixed set of orders.
  * The conversion is the best closed form: Balle et al. 2020 (arXiv 1905.09982) Thm 21, which
- * is Canonne, Kamath, Steinke 2020 (arXiv 2004.00010) Prop. 12. Valid for schedules fixed
- * beforehand and, at the orders held here, as a filter when one is chosen later.
+ * is Canonne, Kamath, Steinke 2020 (arXiv 2004.00010) Prop. 12. It holds for schedules that
+ * are fixed before the first of their outputs is seen.
  *
  * Covered: none (infinite); gaussian and discrete_gaussian, sampled or not; laplace,
  * discrete_laplace, epsilon_delta and tree without sampling. The rest is CHOIR_ERR_REFUSED.
@@ -17,13 +17,15 @@
 #include "base/err.h"
 #include "privacy/event.h"
 
-enum { RDP_ORDERS = 189 };
+enum { RDP_ORDERS = 183 };
 
 struct rdp_curve {
-    double value[RDP_ORDERS]; // the divergence so far at rdp_order(i)
-    double pure;              // epsilon of the whole as pure DP, infinite if it is not pure
-    double log_kept;          // ln of the chance that no epsilon_delta event failed outright
-    bool unprotected;         // something was released without noise
+    double value[RDP_ORDERS];  // the divergence so far at rdp_order(i)
+    double pure;               // epsilon of the whole as pure DP, infinite if it is not pure
+    double log_kept;           // ln of the chance that no epsilon_delta event failed outright
+    bool unprotected;          // something was released without noise
+    struct privacy_event last; // whose single step is in last_step: rounds repeat themselves
+    double last_step[RDP_ORDERS];
 };
 
 /* The i-th order, i < RDP_ORDERS, ascending: 1.01 to 16384. */
@@ -33,8 +35,7 @@ double rdp_order(size_t i);
 void rdp_curve_init(struct rdp_curve *curve);
 
 /* Adds `event`, count included. Fails with CHOIR_ERR_FORMAT if event_problem() finds fault
- * and with CHOIR_ERR_REFUSED if the accountant does not cover it; the curve is then as it
- * was. */
+ * and with CHOIR_ERR_REFUSED if the accountant does not cover it; nothing is then added. */
 CHOIR_MUST_CHECK enum choir_err rdp_curve_add(struct rdp_curve *curve,
                                               const struct privacy_event *event);
 
@@ -47,17 +48,6 @@ CHOIR_MUST_CHECK enum choir_err rdp_curve_epsilon(const struct rdp_curve *curve,
 /* Epsilon of all `events` composed. Fails as rdp_curve_add() and rdp_curve_epsilon() do. */
 CHOIR_MUST_CHECK enum choir_err rdp_epsilon(const struct privacy_event *events, size_t n,
                                             double delta, double *epsilon);
-
-/* Divergence of one step of the Poisson-sampled Gaussian at order > 1; relative error 1e-9
- * where noise_multiplier >= 0.05, an upper bound below that. 0 <= rate <= 1.
- * Source: Mironov, Talwar, Zhang 2019, arXiv 1908.10530. */
-double rdp_sampled_gaussian(double rate, double noise_multiplier, double order);
-
-/* Divergence of one Laplace release of sensitivity 1 at order >= 1, infinity allowed. */
-double rdp_laplace(double scale, double order);
-
-/* Divergence that no pure epsilon-DP mechanism exceeds (randomised response has it). */
-double rdp_pure(double epsilon, double order);
 
 /* Epsilon at `delta` from one divergence, by the conversion above; may be infinite, never
  * negative. 0 < delta < 1, order > 1. */

@@ -1,0 +1,137 @@
+#include "privacy/mechanism.h"
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#include "privacy/clip.h"
+#include "privacy/noise.h"
+#include "privacy/sampler.h"
+
+static const double most_over_nominal = 1.5;
+
+static const char *const names[MECHANISM_KINDS] = {
+    [MECHANISM_NONE] = "none",
+    [MECHANISM_DP_SGD] = "dp-sgd",
+};
+
+const char *mechanism_name(enum mechanism_kind kind)
+{
+    return (unsigned)kind < MECHANISM_KINDS ? names[kind] : NULL;
+}
+
+enum choir_err mechanism_find(const char *name, enum mechanism_kind *kind)
+{
+    for (int i = 0; i < MECHANISM_KINDS; i++) {
+        if (strcmp(name, names[i]) == 0) {
+            *kind = (enum mechanism_kind)i;
+            return CHOIR_OK;
+        }
+    }
+    return CHOIR_ERR_MISSING;
+}
+
+static bool is_positive(double value)
+{
+    return isfinite(value) && value > 0.0;
+}
+
+// Nine standard deviations and 40 rows above the largest mean: sampler_overflow() is then
+// below 1e-17 (its value, not this remark, is what is charged).
+static size_t batch_cap_of(double rate, size_t rows_max)
+{
+    double mean = rate * (double)rows_max;
+    double cap = ceil(mean + 9.0 * sqrt(mean) + 40.0);
+
+    return cap < (double)rows_max ? (size_t)cap : rows_max;
+}
+
+enum choir_err mechanism_make(struct mechanism *mechanism)
+{
+    struct mechanism made = *mechanism;
+
+    if (!is_positive(made.sampling_rate) || made.sampling_rate > 1.0 || made.local_steps == 0 ||
+        made.n_params == 0 || !(made.nominal_size >= 1.0 && made.nominal_size <= 1e9) ||
+        (unsigned)made.kind >= MECHANISM_KINDS)
+        return CHOIR_ERR_FORMAT;
+    made.divisor = made.sampling_rate * made.nominal_size;
+    made.rows_max = SIZE_MAX;
+    made.batch_cap = SIZE_MAX;
+    made.grid_exponent = 0;
+    if (made.kind == MECHANISM_DP_SGD) {
+        if (!is_positive(made.clip_norm) || !is_positive(made.noise_multiplier) ||
+            made.clip_norm > 1e12 || made.clip_norm < 1e-12)
+            return CHOIR_ERR_FORMAT;
+        made.rows_max = (size_t)ceil(most_over_nominal * made.nominal_size);
+        made.batch_cap = batch_cap_of(made.sampling_rate, made.rows_max);
+        made.grid_exponent = noise_grid_exponent(made.clip_norm, made.n_params);
+        if (noise_delta_slack(0.0, made.noise_multiplier, made.clip_norm, made.n_params, 1) >= 1.0)
+            return CHOIR_ERR_FORMAT;
+    }
+    *mechanism = made;
+    return CHOIR_OK;
+}
+
+struct privacy_event mechanism_event(const struct mechanism *mechanism)
+{
+    struct privacy_event event = event_of(EVENT_NONE);
+
+    if (mechanism->kind == MECHANISM_DP_SGD) {
+        event = event_of(EVENT_GAUSSIAN);
+        event.noise_multiplier =
+            noise_effective_multiplier(mechanism->noise_multiplier, mechanism->clip_norm,
+                                       mechanism->n_params, mechanism->batch_cap);
+        event.sampling = SAMPLING_POISSON;
+        event.sampling_rate = mechanism->sampling_rate;
+        event.count = mechanism->local_steps;
+    }
+    return event;
+}
+
+double mechanism_delta_slack(const struct mechanism *mechanism, double epsilon, uint64_t rounds)
+{
+    double steps = (double)mechanism->local_steps * (double)rounds;
+    double overflow;
+
+    if (mechanism->kind != MECHANISM_DP_SGD || rounds == 0)
+        return 0.0;
+    overflow =
+        sampler_overflow(mechanism->sampling_rate, mechanism->rows_max, mechanism->batch_cap);
+    return fmin(1.0, noise_delta_slack(epsilon, mechanism->noise_multiplier, mechanism->clip_norm,
+                                       mechanism->n_params, (uint64_t)steps) +
+                         (1.0 + exp(epsilon)) * steps * overflow);
+}
+
+bool mechanism_allows_rows(const struct mechanism *mechanism, size_t n)
+{
+    return n <= mechanism->rows_max;
+}
+
+size_t mechanism_sample(const struct mechanism *mechanism, struct rng *rng, size_t n,
+                        uint32_t *chosen)
+{
+    size_t drawn;
+
+    assert(mechanism_allows_rows(mechanism, n));
+    drawn = sampler_draw(rng, mechanism->sampling_rate, n, chosen);
+    return drawn < mechanism->batch_cap ? drawn : mechanism->batch_cap;
+}
+
+double mechanism_clip_factor(const struct mechanism *mechanism, double norm)
+{
+    if (mechanism->kind == MECHANISM_DP_SGD)
+        return clip_factor(norm, mechanism->clip_norm);
+    return isfinite(norm) ? 1.0 : 0.0;
+}
+
+enum choir_err mechanism_release(const struct mechanism *mechanism, double *sum, struct rng *rng)
+{
+    if (mechanism->kind == MECHANISM_DP_SGD)
+        return noise_release(sum, mechanism->n_params, mechanism->clip_norm,
+                             mechanism->noise_multiplier, mechanism->grid_exponent, rng);
+    for (size_t i = 0; i < mechanism->n_params; i++) {
+        if (!isfinite(sum[i]))
+            return CHOIR_ERR_FORMAT;
+    }
+    return CHOIR_OK;
+}

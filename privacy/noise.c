@@ -1,0 +1,118 @@
+#include "privacy/noise.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "privacy/normal.h"
+
+// docs/noise.md has the proofs of the numbers here.
+static const double max_sum = 0x1p50;       // grid units
+static const double min_deviation = 0x1p12; // grid units
+static const double max_deviation = 0x1p40;
+
+// The share b of the second normal: near sqrt(grid / deviation) / 4, where both terms of the
+// bound in noise_delta_slack() are alike.
+static double mix_of(double deviation)
+{
+    return exp2(-rint(2.0 + 0.5 * log2(deviation)));
+}
+
+// To the nearest whole number, |x| <= 2^51: the addition itself rounds.
+static inline double nearest(double x)
+{
+    const double magic = 0x1.8p52;
+
+    return (x + magic) - magic;
+}
+
+int noise_grid_exponent(double clip_norm, size_t n)
+{
+    double entries = n > 4096 ? (double)n : 4096.0;
+
+    return (int)floor(log2(clip_norm * 0x1p-10 / sqrt(entries)));
+}
+
+// sum[i] and the noise are rounded to whole grid units and added exactly: as doubles below
+// 2^53. The two parts of the noise are rounded apart and only their fractions, below 1, are
+// added in floating point.
+static void add_noise(double *restrict sum, const double *restrict first,
+                      const double *restrict second, size_t n, const double scale[3])
+{
+    for (size_t i = 0; i < n; i++) {
+        double large = scale[0] * first[i];
+        double small = scale[1] * second[i];
+        double large_units = nearest(large);
+        double small_units = nearest(small);
+        double rest = nearest((large - large_units) + (small - small_units));
+
+        sum[i] = (nearest(sum[i] * scale[2]) + large_units + small_units + rest) / scale[2];
+    }
+}
+
+static int all_within(const double *sum, size_t n, double limit)
+{
+    int within = 1;
+
+    for (size_t i = 0; i < n; i++)
+        within &= fabs(sum[i]) <= limit; // false for NaN
+    return within;
+}
+
+enum choir_err noise_release(double *sum, size_t n, double clip_norm, double noise_multiplier,
+                             int grid_exponent, struct rng *rng)
+{
+    double grid = ldexp(1.0, grid_exponent);
+    double deviation = noise_multiplier * clip_norm / grid;
+    double first[2 * NORMAL_BLOCK];
+    double second[2 * NORMAL_BLOCK];
+
+    if (!(deviation >= min_deviation && deviation <= max_deviation) ||
+        !all_within(sum, n, max_sum * grid)) {
+        memset(sum, 0, n * sizeof *sum);
+        return CHOIR_ERR_FORMAT;
+    }
+
+    double mix = mix_of(deviation);
+    const double scale[3] = {deviation * sqrt(1.0 - mix * mix), deviation * mix, 1.0 / grid};
+
+    for (size_t done = 0; done < n;) {
+        size_t some = n - done < 2 * NORMAL_BLOCK ? n - done : (size_t)2 * NORMAL_BLOCK;
+
+        normal_fill(first, some, rng); // two calls: no pair is shared
+        normal_fill(second, some, rng);
+        add_noise(sum + done, first, second, some, scale);
+        done += some;
+    }
+    rng_wipe(first, sizeof first);
+    rng_wipe(second, sizeof second);
+    return CHOIR_OK;
+}
+
+double noise_effective_multiplier(double noise_multiplier, double clip_norm, size_t n,
+                                  size_t batch_cap)
+{
+    // Relative error of a float sum of NOISE_MICRO_BATCH products, each with two more roundings
+    // (clip factor, product) and room for second-order terms and the sums in double.
+    double float_error = (NOISE_MICRO_BATCH + 4) * 0x1p-24;
+    double grid = ldexp(1.0, noise_grid_exponent(clip_norm, n));
+    double growth =
+        1.0 + 2.0 * (double)batch_cap * float_error + grid * sqrt((double)n) / clip_norm;
+
+    return noise_multiplier / growth;
+}
+
+double noise_delta_slack(double epsilon, double noise_multiplier, double clip_norm, size_t n,
+                         uint64_t releases)
+{
+    double samples = (double)n * (double)releases;
+    double deviation = noise_multiplier * clip_norm / ldexp(1.0, noise_grid_exponent(clip_norm, n));
+    double mix = mix_of(deviation);
+    double per_root = exp2(-49.5) / mix + exp2(-45.5) * mix * deviation;
+    double distance = sqrt(samples) * per_root + samples * 0x1p-120;
+
+    if (!(samples > 0.0))
+        return 0.0;
+    if (!(deviation >= min_deviation && deviation <= max_deviation))
+        return 1.0;
+    return fmin(1.0, (1.0 + exp(epsilon)) * distance);
+}
