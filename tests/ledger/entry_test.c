@@ -1,0 +1,150 @@
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/ledger/sample.h"
+
+static uint8_t bytes[ENTRY_BYTES_MAX];
+
+static struct entry commit(void)
+{
+    struct entry entry = {.kind = ENTRY_COMMIT, .time = 1700000000, .spend = sample_spend(7, 1)};
+
+    memset(entry.spend.update_digest, 0x22, HASH_BYTES);
+    return entry;
+}
+
+static struct entry close_of_round(void)
+{
+    struct entry entry = {.kind = ENTRY_ROUND_CLOSE, .time = 5};
+
+    entry.step.round = 3;
+    entry.step.attempt = 1;
+    entry.step.missing_ppm = 250000;
+    entry.step.n_sites = 2;
+    entry.step.sites[0].id = 1;
+    entry.step.sites[1].id = 4;
+    return entry;
+}
+
+static void every_kind_reads_back_as_written(void **state)
+{
+    static const enum entry_kind kinds[] = {ENTRY_GENESIS,   ENTRY_RESERVE,     ENTRY_COMMIT,
+                                            ENTRY_ROSTER,    ENTRY_RUN_START,   ENTRY_ROUND_OPEN,
+                                            ENTRY_SURVIVORS, ENTRY_ROUND_CLOSE, ENTRY_RUN_END};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        struct entry entry = kinds[i] <= ENTRY_COMMIT ? commit() : close_of_round();
+        struct entry back;
+        uint8_t again[ENTRY_BYTES_MAX];
+        size_t len = 0, len_again = 0;
+
+        entry.kind = kinds[i];
+        if (kinds[i] == ENTRY_GENESIS) {
+            memset(&entry.genesis, 0, sizeof entry.genesis);
+            entry.genesis.scope = ENTRY_SCOPE_LEDGER;
+            snprintf(entry.genesis.name, sizeof entry.genesis.name, "loans");
+        }
+        if (kinds[i] == ENTRY_RUN_END)
+            entry.step.outcome = ENTRY_RUN_COMPLETE;
+        assert_int_equal(entry_encode(&entry, bytes, sizeof bytes, &len), CHOIR_OK);
+        assert_int_equal(entry_decode(bytes, len, &back), CHOIR_OK);
+        assert_int_equal(back.kind, kinds[i]);
+        assert_int_equal(entry_encode(&back, again, sizeof again, &len_again), CHOIR_OK);
+        assert_int_equal(len, len_again);
+        assert_memory_equal(bytes, again, len);
+    }
+}
+
+static void fields_survive(void **state)
+{
+    struct entry entry = commit(), back;
+    size_t len = 0;
+
+    (void)state;
+    assert_int_equal(entry_encode(&entry, bytes, sizeof bytes, &len), CHOIR_OK);
+    assert_int_equal(entry_decode(bytes, len, &back), CHOIR_OK);
+    assert_string_equal(back.spend.data_id, "loans");
+    assert_int_equal(back.spend.events[0].count, 20);
+    assert_memory_equal(&back.spend.events[0].noise_multiplier,
+                        &entry.spend.events[0].noise_multiplier, sizeof(double));
+    assert_memory_equal(back.spend.update_digest, entry.spend.update_digest, HASH_BYTES);
+}
+
+static void an_entry_cut_anywhere_is_refused(void **state)
+{
+    struct entry entry = commit(), back;
+    size_t len = 0;
+
+    (void)state;
+    assert_int_equal(entry_encode(&entry, bytes, sizeof bytes, &len), CHOIR_OK);
+    for (size_t cut = 0; cut < len; cut++)
+        assert_int_equal(entry_decode(bytes, cut, &back), CHOIR_ERR_FORMAT);
+    bytes[len] = 0;
+    assert_int_equal(entry_decode(bytes, len + 1, &back), CHOIR_ERR_FORMAT);
+}
+
+static void sites_out_of_order_are_refused(void **state)
+{
+    struct entry entry = close_of_round();
+    size_t len = 0;
+
+    (void)state;
+    entry.step.sites[1].id = 1;
+    assert_int_equal(entry_encode(&entry, bytes, sizeof bytes, &len), CHOIR_ERR_FORMAT);
+}
+
+static void values_out_of_range_are_refused(void **state)
+{
+    struct entry nan_delta = commit(), two_rounds = commit(), no_event = commit();
+    struct entry nameless = commit(), share = close_of_round();
+    size_t len = 0;
+
+    (void)state;
+    nan_delta.spend.delta = NAN;
+    two_rounds.spend.last_round = 2;
+    no_event.spend.n_events = 0;
+    nameless.spend.data_id[0] = '\0';
+    share.step.missing_ppm = 1000001;
+    assert_int_equal(entry_encode(&nan_delta, bytes, sizeof bytes, &len), CHOIR_ERR_FORMAT);
+    assert_int_equal(entry_encode(&two_rounds, bytes, sizeof bytes, &len), CHOIR_ERR_FORMAT);
+    assert_int_equal(entry_encode(&no_event, bytes, sizeof bytes, &len), CHOIR_ERR_FORMAT);
+    assert_int_equal(entry_encode(&nameless, bytes, sizeof bytes, &len), CHOIR_ERR_FORMAT);
+    assert_int_equal(entry_encode(&share, bytes, sizeof bytes, &len), CHOIR_ERR_FORMAT);
+}
+
+static void an_unknown_kind_or_version_is_refused(void **state)
+{
+    struct entry entry = commit(), back;
+    size_t len = 0;
+
+    (void)state;
+    assert_int_equal(entry_encode(&entry, bytes, sizeof bytes, &len), CHOIR_OK);
+    bytes[1] = 9;
+    assert_int_equal(entry_decode(bytes, len, &back), CHOIR_ERR_FORMAT);
+    bytes[1] = ENTRY_COMMIT;
+    bytes[0] = 2;
+    assert_int_equal(entry_decode(bytes, len, &back), CHOIR_ERR_FORMAT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_kind_reads_back_as_written),
+        cmocka_unit_test(fields_survive),
+        cmocka_unit_test(an_entry_cut_anywhere_is_refused),
+        cmocka_unit_test(sites_out_of_order_are_refused),
+        cmocka_unit_test(values_out_of_range_are_refused),
+        cmocka_unit_test(an_unknown_kind_or_version_is_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,129 @@
+#include "ledger/ledgerfile.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "tests/ledger/sample.h"
+
+static char folder[64];
+static uint8_t *bytes;
+static size_t len;
+
+// A ledger with a reservation and three charged rounds, exported and read into `bytes`.
+static int export_three_rounds(void **state)
+{
+    static const struct budget plenty = {.epsilon = 50.0, .delta = 1e-5};
+    struct entry_spend spend = sample_spend(7, 5);
+    struct budget_verdict verdict;
+    struct ledger *ledger = NULL;
+    uint8_t key[SIGN_PUBLIC_BYTES], digest[HASH_BYTES];
+    char path[128];
+
+    (void)state;
+    sample_folder(folder);
+    if (ledger_create(folder, "loans", NULL, KEYFILE_COST_MIN, key) != CHOIR_OK ||
+        ledger_open(folder, NULL, &ledger) != CHOIR_OK ||
+        ledger_reserve(ledger, &spend, &plenty, &verdict) != CHOIR_OK)
+        return -1;
+    for (uint64_t round = 1; round <= 3; round++) {
+        struct ledger_draft *draft = NULL;
+        int fd = -1;
+
+        if (ledger_draft_begin(ledger, &draft) != CHOIR_OK ||
+            ledger_draft_add(draft, &round, sizeof round) != CHOIR_OK ||
+            ledger_charge(ledger, sample_run, round, draft, &fd, digest) != CHOIR_OK)
+            return -1;
+        close(fd);
+    }
+    snprintf(path, sizeof path, "%s/site.ledger", folder);
+    if (ledger_export(ledger, AT_FDCWD, path) != CHOIR_OK ||
+        file_read(path, LEDGERFILE_BYTES_MAX, &bytes, &len) != CHOIR_OK)
+        return -1;
+    ledger_close(ledger);
+    return 0;
+}
+
+static int remove_all(void **state)
+{
+    (void)state;
+    free(bytes);
+    sample_remove(folder);
+    return 0;
+}
+
+static enum choir_err read_and_check(const uint8_t *file_bytes, size_t file_len)
+{
+    struct ledgerfile file;
+    struct choir_diag diag = {""};
+    enum choir_err err = ledgerfile_read(file_bytes, file_len, &file);
+
+    if (err != CHOIR_OK)
+        return err;
+    err = ledgerfile_check(&file, &diag);
+    if (err != CHOIR_OK)
+        assert_int_not_equal(diag.message[0], '\0');
+    ledgerfile_free(&file);
+    return err;
+}
+
+static void an_exported_ledger_is_good(void **state)
+{
+    (void)state;
+    assert_int_equal(read_and_check(bytes, len), CHOIR_OK);
+}
+
+static void a_change_of_any_byte_is_found(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < len; i++) {
+        bytes[i] ^= 1;
+        assert_int_not_equal(read_and_check(bytes, len), CHOIR_OK);
+        bytes[i] ^= 0x81; // the low bit back, the high bit changed
+        assert_int_not_equal(read_and_check(bytes, len), CHOIR_OK);
+        bytes[i] ^= 0x80;
+    }
+    assert_int_equal(read_and_check(bytes, len), CHOIR_OK);
+}
+
+static void a_file_cut_anywhere_is_refused(void **state)
+{
+    (void)state;
+    for (size_t cut = 0; cut < len; cut++)
+        assert_int_equal(read_and_check(bytes, cut), CHOIR_ERR_FORMAT);
+}
+
+static void writing_gives_the_same_bytes(void **state)
+{
+    struct ledgerfile file;
+    uint8_t *again = NULL;
+    size_t again_len = 0;
+
+    (void)state;
+    assert_int_equal(ledgerfile_read(bytes, len, &file), CHOIR_OK);
+    assert_int_equal(ledgerfile_write(&file, &again, &again_len), CHOIR_OK);
+    assert_int_equal(again_len, len);
+    assert_memory_equal(again, bytes, len);
+    free(again);
+    ledgerfile_free(&file);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_exported_ledger_is_good),
+        cmocka_unit_test(a_change_of_any_byte_is_found),
+        cmocka_unit_test(a_file_cut_anywhere_is_refused),
+        cmocka_unit_test(writing_gives_the_same_bytes),
+    };
+
+    return cmocka_run_group_tests(tests, export_three_rounds, remove_all);
+}

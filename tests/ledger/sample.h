@@ -1,0 +1,58 @@
+/* sample - folders, runs and entries that the tests of the ledger share. */
+#ifndef CHOIR_TESTS_LEDGER_SAMPLE_H
+#define CHOIR_TESTS_LEDGER_SAMPLE_H
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ledger/entry.h"
+#include "ledger/ledger.h"
+
+static const uint8_t sample_run[ENTRY_RUN_BYTES] = {7, 1};
+
+/* A reservation of rounds 1..rounds of a run, with one Gaussian event a round. */
+static inline struct entry_spend sample_spend(uint8_t run, uint64_t rounds)
+{
+    struct entry_spend spend = {.first_round = 1,
+                                .last_round = rounds,
+                                .unit = ENTRY_UNIT_RECORD,
+                                .neighboring = ENTRY_ADD_OR_REMOVE_ONE,
+                                .delta = 1e-5,
+                                .n_events = 1};
+
+    memcpy(spend.run, sample_run, sizeof spend.run);
+    spend.run[0] = run;
+    memset(spend.plan_hash, 0x11, sizeof spend.plan_hash);
+    snprintf(spend.data_id, sizeof spend.data_id, "loans");
+    snprintf(spend.mechanism, sizeof spend.mechanism, "dp-sgd");
+    spend.events[0] = event_of(EVENT_GAUSSIAN);
+    spend.events[0].noise_multiplier = 1.2;
+    spend.events[0].sampling = SAMPLING_POISSON;
+    spend.events[0].sampling_rate = 0.05;
+    spend.events[0].count = 20;
+    return spend;
+}
+
+/* A fresh folder under the working folder of the test; the name is in `path` (64 bytes). */
+static inline void sample_folder(char path[static 64])
+{
+    snprintf(path, 64, "ledger-test-XXXXXX");
+    if (mkdtemp(path) == NULL)
+        abort();
+}
+
+static inline void sample_remove(const char *path)
+{
+    char command[128];
+
+    snprintf(command, sizeof command, "rm -rf '%s'", path);
+    if (system(command) != 0) // NOLINT(cert-env33-c): a folder that the test itself named
+        abort();
+}
+
+#endif
