@@ -157,6 +157,11 @@ enum choir_err trainer_new(const struct model_spec *model, const struct dataset 
     err = mechanism_make(&trainer->mechanism);
     if (err != CHOIR_OK)
         err = diag_set(diag, err, "privacy", "a parameter of the mechanism is out of range");
+    else if (!mechanism_allows_rows(&trainer->mechanism, dataset->n))
+        err = diag_set(diag, CHOIR_ERR_FORMAT, "data",
+                       "has %zu records, too many for the nominal size %.0f that the plan states; "
+                       "at most %zu are allowed",
+                       dataset->n, training->nominal_size, trainer->mechanism.rows_max);
     else
         err = take_memory(trainer);
     if (err != CHOIR_OK) {

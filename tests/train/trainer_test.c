@@ -365,6 +365,9 @@ static void values_out_of_range_and_unfit_data_are_refused(void **state)
     training = private_training();
     training.local_steps = 0;
     expect_refused(&lr, training, "training.local_steps");
+    training = private_training();
+    training.nominal_size = 10;
+    expect_refused(&lr, training, "data");
     wide.n_inputs = D + 1;
     expect_refused(&wide, private_training(), "data");
     dataset->y[7] = 2.0F;
