@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "crypto/rng.h"
 #include "examples/study.h"
 #include "train/evaluate.h"
 
@@ -31,6 +32,7 @@ static void the_new_bank_is_weak_alone_and_the_pool_is_not(void **state)
     struct study *study = NULL;
 
     (void)state;
+    assert_int_equal(rng_start(), CHOIR_OK);
     (void)snprintf(folder, sizeof folder, "%s/banks", root != NULL ? root : "examples");
     assert_int_equal(study_open(folder, NULL, NULL, &study, NULL), CHOIR_OK);
     assert_string_equal(study->sites[4].name, "bank-e");
