@@ -1,0 +1,256 @@
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "aggregator/archive.h"
+#include "aggregator/hub_state.h"
+#include "base/file.h"
+#include "base/hex.h"
+#include "base/now.h"
+#include "ops/log.h"
+#include "wire/envelope.h"
+
+// What an effect brought about; handed to the state machine after all effects of this step.
+struct pending *hub_pending(struct hub *hub, enum gather_event_kind kind)
+{
+    struct pending *pending;
+
+    if (hub->n_pending == PENDING_MAX)
+        return NULL;
+    pending = &hub->pending[(hub->first_pending + hub->n_pending++) % PENDING_MAX];
+    memset(pending, 0, sizeof *pending);
+    pending->kind = kind;
+    return pending;
+}
+
+static enum choir_err send_effect(struct hub *hub, const struct gather_effect *effect)
+{
+    struct envelope envelope = {.kind = (uint16_t)effect->send.kind,
+                                .round_no = effect->send.round,
+                                .attempt = effect->send.attempt,
+                                .sender = ROSTER_AGGREGATOR,
+                                .sequence = ++hub->sequence,
+                                .roster_epoch = hub->roster.epoch};
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    enum choir_err err;
+
+    memcpy(envelope.run, effect->send.run, sizeof envelope.run);
+    memcpy(envelope.transcript, effect->send.transcript, sizeof envelope.transcript);
+    err = envelope_seal(&envelope, effect->send.body, effect->send.body_len, hub->secret, &bytes,
+                        &len);
+    if (err != CHOIR_OK)
+        return err;
+    // A message that cannot be sent now is sent again when its answer stays away.
+    for (size_t i = 0; i < effect->send.to->n; i++)
+        if (link_send(hub->link, effect->send.to->id[i], LINK_CONTROL, bytes, len) != CHOIR_OK)
+            continue;
+    free(bytes);
+    return CHOIR_OK;
+}
+
+void hub_stop_serving(struct hub *hub)
+{
+    intake_serve(hub->intake, NULL);
+    source_free(hub->source);
+    hub->source = NULL;
+    if (hub->source_fd >= 0)
+        close(hub->source_fd);
+    hub->source_fd = -1;
+}
+
+enum choir_err hub_serve_model(struct hub *hub)
+{
+    const uint8_t *hash = global_hash(hub->study->global);
+    enum choir_err err;
+
+    hub_stop_serving(hub);
+    err = global_file(hub->study->global, hash, &hub->source_fd);
+    if (err == CHOIR_OK)
+        err = source_of_fd(hash, hub->source_fd, &hub->source);
+    if (err == CHOIR_OK)
+        intake_serve(hub->intake, hub->source);
+    return err;
+}
+
+static enum choir_err expect_upload(struct hub *hub, const struct gather_effect *effect)
+{
+    bool here = false;
+    struct pending *pending;
+    enum choir_err err = intake_expect(hub->intake, effect->upload.site, effect->upload.root,
+                                       effect->upload.bytes, &here);
+
+    if (err != CHOIR_OK || !here)
+        return err;
+    pending = hub_pending(hub, GATHER_UPLOADED);
+    if (pending == NULL)
+        return CHOIR_ERR_MEMORY;
+    pending->site = effect->upload.site;
+    memcpy(pending->hash, effect->upload.root, HASH_BYTES);
+    return CHOIR_OK;
+}
+
+static enum choir_err open_uploads(struct hub *hub, const struct gather_effect *effect, int *fds,
+                                   size_t *n)
+{
+    const struct site_set *sites = effect->merge.sites;
+    enum choir_err err = CHOIR_OK;
+
+    for (*n = 0; err == CHOIR_OK && *n < sites->n; *n += err == CHOIR_OK)
+        err = intake_file(hub->intake, sites->id[*n], effect->merge.roots[*n], &fds[*n]);
+    return err;
+}
+
+static enum choir_err merge(struct hub *hub, const struct gather_effect *effect)
+{
+    struct choir_diag diag = {.message = "an upload is not there any more"};
+    struct pending *pending = hub_pending(hub, GATHER_MERGED);
+    struct global *global = hub->study->global;
+    enum choir_err err = CHOIR_OK;
+    int fds[MESSAGE_SITES_MAX];
+    size_t n = 0;
+
+    if (pending == NULL)
+        return CHOIR_ERR_MEMORY;
+    if (memcmp(global_hash(global), effect->merge.model_hash, HASH_BYTES) != 0)
+        err = global_load(global, effect->merge.model_hash);
+    if (err == CHOIR_OK)
+        err = open_uploads(hub, effect, fds, &n);
+    if (err == CHOIR_OK)
+        err = global_merge(global, effect->merge.round, fds, n,
+                           study_weight(hub->study, effect->merge.sites), pending->sum_hash, &diag);
+    while (n > 0)
+        close(fds[--n]);
+    pending->round = effect->merge.round;
+    memcpy(pending->hash, global_hash(global), HASH_BYTES);
+    if (err == CHOIR_ERR_IO || err == CHOIR_ERR_MEMORY)
+        return err;
+    if (err != CHOIR_OK) {
+        pending->kind = GATHER_MERGE_FAILED;
+        snprintf(pending->text, sizeof pending->text, "%.120s: %.120s", diag.place, diag.message);
+        LOG_EVENT(LOG_ERROR, "merge_failed", log_whole("round", effect->merge.round),
+                  log_text("why", pending->text));
+    }
+    return CHOIR_OK;
+}
+
+static enum choir_err closed(struct hub *hub, const struct gather_effect *effect)
+{
+    for (size_t i = 0; i < effect->closed.sites->n; i++)
+        site_set_add(&hub->participants, effect->closed.sites->id[i]);
+    intake_clear(hub->intake);
+    global_prune(hub->study->global, NULL);
+    LOG_EVENT(LOG_INFO, "round_closed", log_hex("run", hub->run, sizeof hub->run),
+              log_whole("round", effect->closed.round), log_whole("sites", effect->closed.sites->n),
+              log_whole("missing_ppm", effect->closed.missing_ppm),
+              log_hex("model", effect->closed.model_hash, 8));
+    return hub_serve_model(hub);
+}
+
+static enum choir_err run_folder(const struct hub *hub, char folder[static PATH_MAX])
+{
+    char run[2 * MESSAGE_RUN_BYTES + 1];
+
+    hex_put(run, hub->run, MESSAGE_RUN_BYTES);
+    if ((size_t)snprintf(folder, PATH_MAX, "%s/runs/%s", hub->config->state_dir, run) >= PATH_MAX)
+        return CHOIR_ERR_FORMAT;
+    return file_make_dir(folder);
+}
+
+void hub_count_bytes(const struct hub *hub, uint64_t *up, uint64_t *down)
+{
+    struct link_counts now;
+
+    link_count(hub->link, &now);
+    *up = now.received_bytes - hub->before.received_bytes;
+    *down = now.sent_bytes - hub->before.sent_bytes;
+}
+
+static enum choir_err run_end(struct hub *hub, const struct gather_effect *effect)
+{
+    struct archive_figures figures = {.complete = effect->ended.code == MESSAGE_CODE_FINISHED,
+                                      .rounds = effect->ended.rounds,
+                                      .ended_unix = now_unix()};
+    char folder[PATH_MAX];
+    enum choir_err err;
+
+    hub->ended = true;
+    hub->complete = figures.complete;
+    hub->ended_ms = now_ms();
+    memcpy(figures.run, hub->run, sizeof figures.run);
+    figures.elapsed_ms = hub->started_ms == 0 ? 0 : hub->ended_ms - hub->started_ms;
+    figures.participants = hub->participants;
+    hub_count_bytes(hub, &figures.bytes_up, &figures.bytes_down);
+    err = run_folder(hub, folder);
+    if (err == CHOIR_OK)
+        err = archive_write(folder, hub->study, &hub->roster, hub->config->roster, hub->annals,
+                            &figures);
+    LOG_EVENT(err == CHOIR_OK ? LOG_INFO : LOG_ERROR, "run_ended",
+              log_hex("run", hub->run, sizeof hub->run), log_whole("rounds", figures.rounds),
+              log_text("why", message_code_text(effect->ended.code)),
+              log_text("archive", err == CHOIR_OK ? folder : "could not be written"));
+    return err;
+}
+
+static void report(const struct gather_effect *effect)
+{
+    LOG_EVENT(effect->report.code == MESSAGE_CODE_NONE ? LOG_INFO : LOG_WARNING, "round_report",
+              log_whole("site", effect->report.site), log_whole("round", effect->report.round),
+              log_whole("attempt", effect->report.attempt),
+              log_text("what", message_code_text(effect->report.code)),
+              log_text("text", effect->report.text));
+}
+
+static enum choir_err note_in_annals(struct hub *hub, const struct gather_effect *effect)
+{
+    return annals_effect(hub->annals, hub->run, global_hash(hub->study->global), effect);
+}
+
+static enum choir_err carry_out_one(struct hub *hub, const struct gather_effect *effect)
+{
+    enum choir_err err;
+
+    switch (effect->kind) {
+    case GATHER_DO_JOURNAL:
+        return store_append(hub->store, effect->journal.record, effect->journal.len);
+    case GATHER_DO_SEND:
+        return send_effect(hub, effect);
+    case GATHER_DO_EXPECT_UPLOAD:
+        return expect_upload(hub, effect);
+    case GATHER_DO_RESET_UPLOAD:
+        intake_drop(hub->intake, effect->upload.site);
+        return CHOIR_OK;
+    case GATHER_DO_MERGE:
+        return merge(hub, effect);
+    case GATHER_DO_OPENED:
+        if (hub->started_ms == 0)
+            hub->started_ms = now_ms();
+        return note_in_annals(hub, effect);
+    case GATHER_DO_SURVIVORS:
+        return note_in_annals(hub, effect);
+    case GATHER_DO_CLOSED:
+        err = note_in_annals(hub, effect);
+        return err != CHOIR_OK ? err : closed(hub, effect);
+    case GATHER_DO_LOST:
+        LOG_EVENT(LOG_WARNING, "round_lost", log_whole("round", effect->closed.round));
+        return CHOIR_OK;
+    case GATHER_DO_RUN_END:
+        err = note_in_annals(hub, effect);
+        return err != CHOIR_OK ? err : run_end(hub, effect);
+    case GATHER_DO_REPORT:
+        report(effect);
+        return CHOIR_OK;
+    }
+    return CHOIR_OK;
+}
+
+enum choir_err hub_carry_out(struct hub *hub)
+{
+    enum choir_err err = CHOIR_OK;
+
+    for (size_t i = 0; err == CHOIR_OK && i < hub->effects.n; i++)
+        err = carry_out_one(hub, &hub->effects.item[i]);
+    return err;
+}

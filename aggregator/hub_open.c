@@ -1,0 +1,250 @@
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "aggregator/hub_state.h"
+#include "base/file.h"
+#include "base/hex.h"
+#include "base/now.h"
+#include "crypto/keyfile.h"
+#include "crypto/rng.h"
+#include "ops/log.h"
+#include "round/journal.h"
+#include "wire/secrets.h"
+
+enum { RESEND_MS = 2000, HEARTBEAT_MS = 5000 };
+
+/* What a replayed journal said about the run that is active. */
+struct replay {
+    struct hub *hub;
+    uint8_t signature[SIGN_BYTES];
+};
+
+static enum choir_err replay_one(void *context, const uint8_t *record, size_t len)
+{
+    struct replay *replay = context;
+    struct journal_record *decoded = NULL;
+    enum choir_err err = gather_replay(replay->hub->gather, record, len);
+
+    if (err != CHOIR_OK)
+        return err;
+    decoded = calloc(1, sizeof *decoded);
+    if (decoded == NULL)
+        return CHOIR_ERR_MEMORY;
+    err = journal_decode(record, len, decoded);
+    if (err == CHOIR_OK && decoded->kind == JOURNAL_RUN_START) {
+        memcpy(replay->signature, decoded->start.run.signature, SIGN_BYTES);
+        memcpy(replay->hub->run, decoded->start.run.run, MESSAGE_RUN_BYTES);
+    }
+    free(decoded);
+    return err != CHOIR_OK
+               ? err
+               : annals_catch_up(replay->hub->annals, replay->hub->roster.hash, record, len);
+}
+
+static enum choir_err resume(struct hub *hub, const struct replay *replay, struct choir_diag *diag)
+{
+    const uint8_t *plan = NULL;
+    size_t len = 0;
+    char folder[PATH_MAX];
+    struct gather_event event;
+    enum choir_err err = gather_plan(hub->gather, &plan, &len);
+
+    if (err == CHOIR_ERR_MISSING)
+        return CHOIR_OK; // no run was active
+    if (err == CHOIR_OK)
+        err = hub_models_folder(hub, folder);
+    if (err == CHOIR_OK)
+        err = study_open(&hub->roster, folder, plan, len, replay->signature, &hub->study, diag);
+    if (err != CHOIR_OK)
+        return err;
+    gather_status_get(hub->gather, &hub->status);
+    err = global_load(hub->study->global, hub->status.model_hash);
+    if (err == CHOIR_OK)
+        err = hub_serve_model(hub);
+    if (err != CHOIR_OK)
+        return diag_set(diag, err, folder, "the model of the interrupted run is not there: %s",
+                        choir_err_text(err));
+    hub->started_ms = now_ms();
+    hub->resumed = true;
+    link_count(hub->link, &hub->before);
+    event = hub_event(hub, GATHER_TICK);
+    LOG_EVENT(LOG_INFO, "run_resumed", log_hex("run", hub->run, sizeof hub->run),
+              log_whole("round", hub->status.round));
+    err = gather_resume(hub->gather, &event, &hub->effects);
+    if (err == CHOIR_OK)
+        err = hub_carry_out(hub);
+    return err;
+}
+
+static enum choir_err open_machine(struct hub *hub)
+{
+    struct gather_settings *settings = &hub->settings;
+
+    memcpy(settings->roster_hash, hub->roster.hash, HASH_BYTES);
+    rng_bytes(settings->boot, sizeof settings->boot);
+    for (size_t i = 0; i < hub->roster.n_sites; i++)
+        site_set_add(&settings->roster, hub->roster.sites[i].id);
+    settings->collusion = hub->roster.c;
+    settings->resend_ms = RESEND_MS;
+    settings->heartbeat_ms = HEARTBEAT_MS;
+    settings->open = hub_open_message;
+    settings->open_context = &hub->roster;
+    return gather_new(settings, &hub->gather);
+}
+
+static enum choir_err open_keys(struct hub *hub, struct choir_diag *diag)
+{
+    const struct aggregator_config *config = hub->config;
+    char *passphrase = NULL;
+    size_t len = 0;
+    enum choir_err err;
+
+    if (config->passphrase_file == NULL)
+        return diag_set(diag, CHOIR_ERR_MISSING, config->keys,
+                        "name a passphrase_file in the settings (mode 0600; a systemd credential "
+                        "is such a file)");
+    err = keyfile_passphrase(config->passphrase_file, &passphrase);
+    if (err != CHOIR_OK)
+        return diag_set(diag, err, config->passphrase_file, "the passphrase: %s",
+                        choir_err_text(err));
+    err = keyfile_open(config->keys, SECRETS_AGGREGATOR, passphrase, &hub->secret, &len);
+    keyfile_free(passphrase);
+    if (err == CHOIR_OK && len != SECRETS_PEER_BYTES)
+        err = CHOIR_ERR_FORMAT;
+    if (err != CHOIR_OK)
+        diag_set(diag, err, config->keys, "the aggregator's keys: %s", choir_err_text(err));
+    return err;
+}
+
+static enum choir_err open_roster(struct hub *hub, struct choir_diag *diag)
+{
+    const char *path = hub->config->roster;
+    char fingerprint[ROSTER_FINGERPRINT_MAX];
+    enum choir_err err;
+
+    hex_put(fingerprint, hub->config->root, HASH_BYTES);
+    err = roster_read(path, fingerprint, &hub->roster);
+    if (err != CHOIR_OK)
+        return diag_set(diag, err, path, "the roster: %s", choir_err_text(err));
+    if (!roster_is_current(&hub->roster, now_unix()))
+        return diag_set(diag, CHOIR_ERR_REFUSED, path,
+                        "the roster has expired; renew it with `choir roster add`");
+    if (hub->roster.n_sites == 0)
+        return diag_set(diag, CHOIR_ERR_REFUSED, path,
+                        "the roster has no site yet; add one with `choir roster add`");
+    return CHOIR_OK;
+}
+
+static enum choir_err in_state(const struct hub *hub, const char *name, char path[static PATH_MAX])
+{
+    if ((size_t)snprintf(path, PATH_MAX, "%s/%s", hub->config->state_dir, name) >= PATH_MAX)
+        return CHOIR_ERR_FORMAT;
+    return CHOIR_OK;
+}
+
+static enum choir_err open_state(struct hub *hub, struct choir_diag *diag)
+{
+    char path[PATH_MAX];
+    enum choir_err err = in_state(hub, "uploads", path);
+
+    if (err == CHOIR_OK)
+        err = file_make_dir(path);
+    if (err == CHOIR_OK)
+        err = intake_open(path, &hub->intake);
+    if (err == CHOIR_OK)
+        err = in_state(hub, "journal.db", path);
+    if (err == CHOIR_OK)
+        err = store_open(path, &hub->store);
+    if (err != CHOIR_OK)
+        return diag_set(diag, err, hub->config->state_dir, "the state folder: %s",
+                        err == CHOIR_ERR_AGAIN ? "another aggregator uses it"
+                                               : choir_err_text(err));
+    err = in_state(hub, "log.db", path);
+    if (err == CHOIR_OK)
+        err = annals_open(path, &hub->roster, hub->secret, &hub->annals);
+    return err == CHOIR_OK
+               ? err
+               : diag_set(diag, err, path, "the federation's log: %s", choir_err_text(err));
+}
+
+static enum choir_err open_doors(struct hub *hub, struct choir_diag *diag)
+{
+    const struct link_settings settings = {.roster = &hub->roster,
+                                           .curve_secret = hub->secret + SIGN_SECRET_BYTES,
+                                           .control = hub->config->control,
+                                           .bulk = hub->config->bulk};
+    const struct desk_calls calls = {
+        .context = hub, .launch = hub_launch, .stop = hub_stop_run, .progress = hub_progress};
+    char path[PATH_MAX];
+    enum choir_err err = link_listen(&settings, diag, &hub->link);
+
+    if (err != CHOIR_OK)
+        return err;
+    err = in_state(hub, "control.sock", path);
+    if (err == CHOIR_OK)
+        err = desk_open(path, hub->link, &calls, &hub->desk);
+    if (err != CHOIR_OK)
+        return diag_set(diag, err, path, "the operator's socket: %s", choir_err_text(err));
+    LOG_EVENT(LOG_INFO, "listening", log_text("control", link_endpoint(hub->link, LINK_CONTROL)),
+              log_text("bulk", link_endpoint(hub->link, LINK_BULK)),
+              log_whole("sites", hub->roster.n_sites), log_whole("epoch", hub->roster.epoch));
+    return CHOIR_OK;
+}
+
+enum choir_err hub_open(const struct aggregator_config *config, struct hub **out,
+                        struct choir_diag *diag)
+{
+    struct replay replay = {0};
+    enum choir_err err;
+    struct hub *hub = calloc(1, sizeof *hub);
+
+    if (hub == NULL)
+        return diag_set(diag, CHOIR_ERR_MEMORY, "aggregator", "out of memory");
+    hub->config = config;
+    hub->source_fd = -1;
+    hub->sequence = now_unix() << 24; // above everything of the last start
+    err = open_roster(hub, diag);
+    if (err == CHOIR_OK)
+        err = open_keys(hub, diag);
+    if (err == CHOIR_OK)
+        err = open_state(hub, diag);
+    if (err == CHOIR_OK)
+        err = open_machine(hub);
+    replay.hub = hub;
+    if (err == CHOIR_OK) {
+        err = store_each(hub->store, replay_one, &replay);
+        if (err != CHOIR_OK)
+            diag_set(diag, err, "journal.db", "the journal cannot be read: %s",
+                     choir_err_text(err));
+    }
+    if (err == CHOIR_OK)
+        err = open_doors(hub, diag);
+    if (err == CHOIR_OK)
+        err = resume(hub, &replay, diag);
+    if (err != CHOIR_OK) {
+        hub_close(hub);
+        return err;
+    }
+    *out = hub;
+    return CHOIR_OK;
+}
+
+void hub_close(struct hub *hub)
+{
+    if (hub == NULL)
+        return;
+    desk_close(hub->desk);
+    if (hub->intake != NULL)
+        hub_stop_serving(hub);
+    intake_close(hub->intake);
+    link_close(hub->link);
+    gather_free(hub->gather);
+    store_close(hub->store);
+    annals_close(hub->annals);
+    study_close(hub->study);
+    keyfile_free(hub->secret);
+    roster_release(&hub->roster);
+    free(hub);
+}

@@ -1,0 +1,87 @@
+/* hub_state - the inside of the hub, shared by the files hub*.c and by nobody else. */
+#ifndef CHOIR_AGGREGATOR_HUB_STATE_H
+#define CHOIR_AGGREGATOR_HUB_STATE_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "aggregator/annals.h"
+#include "aggregator/desk.h"
+#include "aggregator/hub.h"
+#include "aggregator/intake.h"
+#include "aggregator/store.h"
+#include "aggregator/study.h"
+#include "ops/progress.h"
+#include "round/gather.h"
+#include "wire/link.h"
+
+enum { PENDING_MAX = MESSAGE_SITES_MAX + 8 };
+
+struct pending {
+    enum gather_event_kind kind;
+    uint32_t site;
+    uint64_t round;
+    uint8_t hash[HASH_BYTES], sum_hash[HASH_BYTES];
+    char text[MESSAGE_TEXT_MAX + 1];
+};
+
+struct hub {
+    const struct aggregator_config *config;
+    struct roster roster;
+    uint8_t *secret; // SECRETS_PEER_BYTES, locked memory
+    struct link *link;
+    struct gather *gather;
+    struct store *store;
+    struct annals *annals;
+    struct intake *intake;
+    struct desk *desk;
+    struct study *study; // of the active or the last run; NULL: none since the start
+    uint8_t run[MESSAGE_RUN_BYTES];
+    struct source *source; // of the model that is served
+    int source_fd;
+    uint64_t sequence;
+    uint64_t started_ms, ended_ms; // first round opened, run ended; 0: not yet
+    struct link_counts before;     // at the start of the run
+    struct site_set participants;
+    bool ended, complete, resumed;
+    uint64_t told_ms, pumped_ms, upload_told_ms[ROSTER_SITES_MAX + 1];
+    struct pending pending[PENDING_MAX]; // a ring
+    size_t first_pending, n_pending;
+    // too large for the stack
+    struct gather_effects effects;
+    struct gather_run start;
+    struct gather_status status;
+    struct gather_settings settings;
+    uint8_t bulk[BULK_BYTES_MAX];
+};
+
+/* hub.c: an event with the time, fresh randomness and the log's head. */
+struct gather_event hub_event(struct hub *hub, enum gather_event_kind kind);
+/* hub.c: one event, its effects, and then everything that they brought about. */
+CHOIR_MUST_CHECK enum choir_err hub_step(struct hub *hub, const struct gather_event *event);
+/* hub.c: an incoming_open whose context is the roster. */
+CHOIR_MUST_CHECK enum choir_err hub_open_message(const void *context, const uint8_t *bytes,
+                                                 size_t len, struct incoming *out);
+
+/* hub_effects.c: carries out hub->effects, in order. */
+CHOIR_MUST_CHECK enum choir_err hub_carry_out(struct hub *hub);
+/* hub_effects.c: what an effect brought about, for after this step; NULL if there are too many. */
+struct pending *hub_pending(struct hub *hub, enum gather_event_kind kind);
+/* hub_effects.c: the current model is what sites can fetch. */
+CHOIR_MUST_CHECK enum choir_err hub_serve_model(struct hub *hub);
+void hub_stop_serving(struct hub *hub);
+/* hub_effects.c: bytes of the run, from and to all sites. */
+void hub_count_bytes(const struct hub *hub, uint64_t *up, uint64_t *down);
+
+/* hub_desk.c: what the operator's desk calls; `context` is the hub. */
+enum choir_err hub_launch(void *context, const uint8_t signature[static SIGN_BYTES],
+                          const uint8_t *plan, size_t len, char *text, size_t max);
+void hub_stop_run(void *context);
+void hub_progress(void *context, struct progress *out);
+/* hub_desk.c: the folder of the model files, made if need be. */
+CHOIR_MUST_CHECK enum choir_err hub_models_folder(const struct hub *hub,
+                                                  char folder[static PATH_MAX]);
+
+#endif
