@@ -7,6 +7,9 @@
  * a set U that was journaled is announced again unchanged, an attempt without one is abandoned
  * and tried again with the integers the sites have already charged.
  *
+ * What goes to the federation's log (OPENED, SURVIVORS, CLOSED, LOST, RUN_END) may be repeated
+ * after a restart: an entry that is there already is not written again.
+ *
  * Within a round T and U_min are fixed and V0 only shrinks. Once CONSENTS may have left, the
  * round is finished or lost, never tried again: the next round has new noise and a new charge.
  *
@@ -145,9 +148,9 @@ struct gather_effect {
         struct {
             uint64_t round;
             uint32_t attempt;
-            const struct site_set *sites;       // U
-            const uint8_t (*roots)[HASH_BYTES]; // beside sites->id
-            uint8_t model_hash[HASH_BYTES];     // the model the round began with
+            const struct site_set *sites;   // U
+            uint8_t (*roots)[HASH_BYTES];   // beside sites->id
+            uint8_t model_hash[HASH_BYTES]; // the model the round began with
         } merge;
         struct {
             uint64_t round;
