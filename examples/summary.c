@@ -179,7 +179,7 @@ static void print_site(FILE *out, int width, const struct summary_site *site)
     char cells[5][SUMMARY_MAX_CELL];
     const double gain = site->auc_federated - site->auc_local;
 
-    (void)fprintf(out, "  %-*.*s  %12zu  %6s  %6s  %6s  %8s  %6s\n", width, width, site->name,
+    (void)fprintf(out, "  %-*.*s  %12zu  %6s  %6s  %6s  %13s  %6s\n", width, width, site->name,
                   site->n_test, cell(cells[0], "", site->auc_local, 3),
                   cell(cells[1], "", site->auc_federated, 3), cell(cells[2], "+", gain, 3),
                   cell(cells[3], "", site->epsilon, 2),
@@ -191,10 +191,12 @@ void summary_print(const struct summary *summary, FILE *out)
     const int width = name_width(summary);
     char cells[4][SUMMARY_MAX_CELL];
 
-    (void)fprintf(out, "\n  Who gains by joining\n"
-                       "  AUC on each site's own test records: 0.5 is a coin, 1 is perfect.\n\n");
-    (void)fprintf(out, "  %-*s  %12s  %6s  %6s  %6s  %8s  %6s\n", width, "site", "test records",
-                  "alone", "joined", "gain", "epsilon", "of");
+    (void)fputs("\n  Who gains by joining\n"
+                "  AUC on each site's own test records: 0.5 is a coin, 1 is perfect.\n"
+                "  alone: its own records, without privacy; joined: the federation's model.\n\n",
+                out);
+    (void)fprintf(out, "  %-*s  %12s  %6s  %6s  %6s  %13s  %6s\n", width, "site", "test records",
+                  "alone", "joined", "gain", "epsilon spent", "budget");
     for (size_t i = 0; i < summary->plan->n_sites; i++)
         print_site(out, width, &summary->sites[i]);
     (void)fprintf(out, "  %-*s  %12zu  %6s  %6s\n\n", width, "all sites", summary->n_test, "",
