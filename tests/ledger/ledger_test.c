@@ -11,6 +11,7 @@
 #include <cmocka.h>
 #include <sqlite3.h>
 
+#include "crypto/rng.h"
 #include "tests/ledger/sample.h"
 
 static char folder[64], database[128];
@@ -184,6 +185,12 @@ static void a_damaged_file_is_found(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, with_folder, without_folder)
 
+static int start(void **state)
+{
+    (void)state;
+    return rng_start() == CHOIR_OK ? 0 : -1;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -198,5 +205,5 @@ int main(void)
         TEST(a_damaged_file_is_found),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, start, NULL);
 }
