@@ -112,16 +112,27 @@ CLONES void kernel_scale(float *values, float factor, size_t n)
         values[i] *= factor;
 }
 
-CLONES void kernel_column_sums(float *restrict to, const float *restrict from, size_t n,
-                               size_t width)
-{
-    for (size_t i = 0; i < n; i++)
-        for (size_t j = 0; j < width; j++)
-            to[j] += from[i * width + j];
-}
-
 CLONES void kernel_accumulate(double *restrict to, const float *restrict from, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         to[i] += (double)from[i];
+}
+
+CLONES void kernel_widen(double *restrict to, const float *restrict from, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        to[i] = (double)from[i];
+}
+
+CLONES void kernel_narrow(float *restrict to, const double *restrict from, double factor, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        to[i] = (float)(from[i] * factor);
+}
+
+CLONES void kernel_add_narrowed(float *restrict to, const double *restrict from, double factor,
+                                size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        to[i] += (float)(from[i] * factor);
 }

@@ -29,10 +29,12 @@ float kernel_dot(const float *restrict a, const float *restrict b, size_t n);
 void kernel_add_scaled(float *restrict to, const float *restrict from, float factor, size_t n);
 void kernel_scale(float *values, float factor, size_t n);
 
-/* to [width] += the sum of the rows of `from` [n x width]. */
-void kernel_column_sums(float *restrict to, const float *restrict from, size_t n, size_t width);
-
-/* Adds float block sums to the running double sums. */
+/* Adds float block sums to the running double sums; or begins them. */
 void kernel_accumulate(double *restrict to, const float *restrict from, size_t n);
+void kernel_widen(double *restrict to, const float *restrict from, size_t n);
+
+/* to = factor * from, rounded once; and to += that. */
+void kernel_narrow(float *restrict to, const double *restrict from, double factor, size_t n);
+void kernel_add_narrowed(float *restrict to, const double *restrict from, double factor, size_t n);
 
 #endif

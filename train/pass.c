@@ -204,7 +204,7 @@ void pass_scale(struct pass *pass, size_t row, float factor)
 
 // Rows [first, first + count) of one layer's weight gradient, over all records.
 static void add_weight_tile(struct pass *pass, size_t layer, size_t first, size_t count, size_t n,
-                            double *sum)
+                            bool fresh, double *sum)
 {
     const struct model_view *view = &pass->views[layer];
     double *to = sum + view->weight + first * view->out;
@@ -219,11 +219,11 @@ static void add_weight_tile(struct pass *pass, size_t layer, size_t first, size_
 
         blas_sgemm(shape, pass->inputs[layer] + begin * view->in + first,
                    pass->grads[layer] + begin * view->out, 0.0F, pass->tile);
-        kernel_accumulate(to, pass->tile, count * view->out);
+        (fresh && begin == 0 ? kernel_widen : kernel_accumulate)(to, pass->tile, count * view->out);
     }
 }
 
-void pass_add_gradients(struct pass *pass, size_t n, double *sum)
+void pass_add_gradients(struct pass *pass, size_t n, bool fresh, double *sum)
 {
     for (size_t l = 0; l < pass->n_layers; l++) {
         const struct model_view *view = &pass->views[l];
@@ -231,7 +231,9 @@ void pass_add_gradients(struct pass *pass, size_t n, double *sum)
 
         for (size_t first = 0; first < view->in; first += rows)
             add_weight_tile(pass, l, first, view->in - first < rows ? view->in - first : rows, n,
-                            sum);
+                            fresh, sum);
+        if (fresh)
+            memset(sum + view->bias, 0, view->out * sizeof *sum);
         for (size_t i = 0; i < n; i++)
             kernel_accumulate(sum + view->bias, pass->grads[l] + i * view->out, view->out);
     }

@@ -11,6 +11,7 @@
 #ifndef CHOIR_TRAIN_PASS_H
 #define CHOIR_TRAIN_PASS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/err.h"
@@ -40,9 +41,9 @@ void pass_norms(struct pass *pass, size_t n, double *norms);
 /* Multiplies a record's gradient; 0 takes the record out whole, NaN or not. */
 void pass_scale(struct pass *pass, size_t row, float factor);
 
-/* Adds the gradients of the first n records to sum [n_params]: in float within blocks of
- * NOISE_MICRO_BATCH records (privacy/noise.h), in double across them. */
-void pass_add_gradients(struct pass *pass, size_t n, double *sum);
+/* Adds the gradients of the first n records to sum [n_params], or overwrites it (`fresh`): in
+ * float within blocks of NOISE_MICRO_BATCH records (privacy/noise.h), in double across them. */
+void pass_add_gradients(struct pass *pass, size_t n, bool fresh, double *sum);
 
 /* Log loss of one record from its logits (nats); for reports. */
 double pass_loss(const struct model_spec *spec, const float *logits, float label);

@@ -230,7 +230,7 @@ static void add_pass(struct trainer *trainer, const float *params, const uint32_
             tally->n_clipped++;
         }
     }
-    pass_add_gradients(trainer->pass, n, trainer->sum);
+    pass_add_gradients(trainer->pass, n, chosen == trainer->chosen, trainer->sum);
 }
 
 static void add_losses(const struct trainer *trainer, const float *params, size_t n_chosen,
@@ -249,8 +249,9 @@ static void add_losses(const struct trainer *trainer, const float *params, size_
 static void add_sample(struct trainer *trainer, const float *params, size_t n_chosen,
                        struct tally *tally)
 {
-    memset(trainer->sum, 0, trainer->n_params * sizeof *trainer->sum);
     tally->n_drawn += n_chosen;
+    if (trainer->logit != NULL || n_chosen == 0)
+        memset(trainer->sum, 0, trainer->n_params * sizeof *trainer->sum);
     if (trainer->logit != NULL) {
         if (tally->wanted)
             add_losses(trainer, params, n_chosen, tally);
@@ -283,23 +284,35 @@ static void add_pulls(struct trainer *trainer, const float *params, const float 
     }
 }
 
+static void descend(struct trainer *trainer, float *params, const float *global)
+{
+    const struct training *training = &trainer->training;
+    double share = 1.0 / trainer->mechanism.divisor;
+
+    if (training->optimizer.kind == OPTIMIZER_SGD && !(training->l2 > 0.0) &&
+        !(training->proximal_mu > 0.0)) {
+        kernel_add_narrowed(params, trainer->sum, -training->optimizer.learning_rate * share,
+                            trainer->n_params);
+        return;
+    }
+    kernel_narrow(trainer->grad, trainer->sum, share, trainer->n_params);
+    add_pulls(trainer, params, global);
+    optimizer_step(&trainer->optimizer, params, trainer->grad);
+}
+
 static enum choir_err run_step(struct trainer *trainer, const float *global, float *params,
                                struct rng *sample, struct rng *noise, struct tally *tally)
 {
     size_t n_chosen =
         mechanism_sample(&trainer->mechanism, sample, trainer->dataset->n, trainer->chosen);
-    double share = 1.0 / trainer->mechanism.divisor;
-    enum choir_err err;
+    enum choir_err err = CHOIR_OK;
 
     add_sample(trainer, params, n_chosen, tally);
-    err = mechanism_release(&trainer->mechanism, trainer->sum, noise);
-    if (err != CHOIR_OK)
-        return err;
-    for (size_t i = 0; i < trainer->n_params; i++)
-        trainer->grad[i] = (float)(trainer->sum[i] * share);
-    add_pulls(trainer, params, global);
-    optimizer_step(&trainer->optimizer, params, trainer->grad);
-    return CHOIR_OK;
+    if (trainer->training.dp) // else there is nothing to add, and the end of the round is checked
+        err = mechanism_release(&trainer->mechanism, trainer->sum, noise);
+    if (err == CHOIR_OK)
+        descend(trainer, params, global);
+    return err;
 }
 
 static bool all_finite(const float *values, size_t n)

@@ -56,10 +56,13 @@ static void sums_and_scaled_additions_are_right(void **state)
     assert_true(are_near(to, (const double[]){2, 4, 6, 8, 11}, 5, 0.0));
     kernel_scale(to, 0.5F, 5);
     assert_float_equal(to[4], 5.5F, 0.0F);
-    kernel_column_sums(sums, rows, 3, 2);
-    assert_true(are_near(sums, (const double[]){9, 12}, 2, 0.0));
     kernel_accumulate(running, rows, 2);
     assert_true(is_near(running[1], 2.5, 0.0));
+    kernel_widen(running, rows + 2, 2);
+    kernel_narrow(sums, running, 0.5, 2);
+    assert_true(are_near(sums, (const double[]){1.5, 2.0}, 2, 0.0));
+    kernel_add_narrowed(sums, running, -1.0, 2);
+    assert_true(are_near(sums, (const double[]){-1.5, -2.0}, 2, 0.0));
 }
 
 int main(void)

@@ -63,7 +63,7 @@ static void expect_finite_differences(struct model_spec spec)
         memset(found, 0, sizeof found);
         run(pass, x + i * INPUTS, labels + i, 1);
         pass_norms(pass, 1, &norm);
-        pass_add_gradients(pass, 1, found);
+        pass_add_gradients(pass, 1, false, found);
         reference_grad(&spec, params, x + i * INPUTS, labels[i], expected);
         for (size_t j = 0; j < n; j++)
             assert_true(is_near(found[j], expected[j], 1e-5));
@@ -98,7 +98,10 @@ static void a_scaled_batch_adds_up_to_the_scaled_gradients_one_by_one(void **sta
         for (size_t j = 0; j < n; j++)
             expected[j] += (double)factor * grad[j];
     }
-    pass_add_gradients(pass, ROWS, found);
+    pass_add_gradients(pass, ROWS, false, found);
+    for (size_t j = 0; j < n; j++)
+        assert_true(is_near(found[j], expected[j], 1e-4));
+    pass_add_gradients(pass, ROWS, true, found);
     for (size_t j = 0; j < n; j++)
         assert_true(is_near(found[j], expected[j], 1e-4));
     pass_free(pass);
@@ -120,9 +123,9 @@ static void a_record_that_is_not_finite_has_no_norm_and_can_be_taken_out(void **
     assert_true(isfinite(norms[2]) == 0);
     pass_scale(pass, 1, 0.0F);
     pass_scale(pass, 2, 0.0F);
-    pass_add_gradients(pass, 3, with);
+    pass_add_gradients(pass, 3, false, with);
     run(pass, x, labels, 1);
-    pass_add_gradients(pass, 1, without);
+    pass_add_gradients(pass, 1, false, without);
     for (size_t j = 0; j < model_n_params(&spec); j++)
         assert_true(is_near(with[j], without[j], 1e-6));
     pass_free(pass);
@@ -149,7 +152,7 @@ static void layers_larger_than_a_tile_are_added_up_whole(void **state)
     pass_backward(pass, initial, truth, 2);
     pass_norms(pass, 2, norms);
     pass_scale(pass, 1, 0.0F);
-    pass_add_gradients(pass, 2, sum);
+    pass_add_gradients(pass, 2, false, sum);
     for (size_t j = 0; j < n; j++)
         squares += sum[j] * sum[j];
     assert_true(is_near(sqrt(squares), norms[0], 1e-5 * norms[0]));
