@@ -29,7 +29,7 @@ static const char *const activation_texts[] = {[MODEL_NONE] = "",
                                                [MODEL_SIGMOID] = " sigmoid"};
 static const char *const optimizer_texts[] = {[OPTIMIZER_SGD] = "plain gradient steps (sgd)",
                                               [OPTIMIZER_MOMENTUM] = "gradient steps with momentum",
-                                              [OPTIMIZER_ADAM] = "Adam"};
+                                              [OPTIMIZER_ADAM] = "Adam steps"};
 static const char *const server_texts[] = {[SERVER_FEDAVG] = "averaged (FedAvg)",
                                            [SERVER_FEDADAM] = "averaged and fed to FedAdam",
                                            [SERVER_FEDYOGI] = "averaged and fed to FedYogi",
@@ -232,8 +232,23 @@ static void say_training(struct page *page, const struct plan *plan)
         server_texts[plan->server.kind], plan->server.learning_rate);
 }
 
+// "800 B", "1.92 kB"
+static void bytes_text(double bytes, char *text, size_t max)
+{
+    static const char *const names[] = {"B", "kB", "MB", "GB", "TB"};
+    size_t unit = 0;
+
+    for (; bytes >= 1000 && unit + 1 < sizeof names / sizeof names[0]; unit++)
+        bytes /= 1000;
+    snprintf(text, max, "%.3g %s", bytes, names[unit]);
+}
+
 static void say_release(struct page *page, const struct plan *plan, const struct plan_cost *cost)
 {
+    char up[32], down[32];
+
+    bytes_text((double)cost->bytes_up * plan->rounds, up, sizeof up);
+    bytes_text((double)cost->bytes_down * plan->rounds, down, sizeof down);
     start(page, "Leaves");
     say(page,
         "What leaves a site: one update a round, %" PRIu64 " number%s of norm %g at most, as "
@@ -241,10 +256,9 @@ static void say_release(struct page *page, const struct plan *plan, const struct
         plan->n_params, plural(plan->n_params), plan->update.clip_norm, plan->update.lane_bits,
         plan->update.frac_bits);
     say(page,
-        "Bytes for each site and round: %" PRIu64 " up, %" PRIu64 " down; in the whole run "
-        "%.3g MB up, %.3g MB down.",
-        cost->bytes_up, cost->bytes_down, (double)cost->bytes_up * plan->rounds / 1e6,
-        (double)cost->bytes_down * plan->rounds / 1e6);
+        "Each site sends %" PRIu64 " bytes and receives %" PRIu64 " in a round, beside small "
+        "control messages; in the whole run %s and %s.",
+        cost->bytes_up, cost->bytes_down, up, down);
 }
 
 static void say_privacy(struct page *page, const struct plan *plan)

@@ -1,0 +1,189 @@
+#include "configs/explain.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "privacy/rdp.h"
+#include "tests/configs/sample.h"
+
+static struct plan *plan;
+static char *page;
+
+static const char noised[] =
+    "\"mechanism\": \"dp-sgd\", \"clip_norm\": 1.5, \"noise_multiplier\": 1.25,\n"
+    "    \"sampling_rate\": 0.05, \"neighboring\": \"add_or_remove_one\", \"delta\": 1e-5\n";
+
+static int release(void **state)
+{
+    (void)state;
+    plan_free(plan);
+    free(page);
+    plan = NULL;
+    page = NULL;
+    return 0;
+}
+
+static void read_plan(const char *text)
+{
+    assert_int_equal(plan_read((const uint8_t *)text, strlen(text), "plan", &plan, NULL), CHOIR_OK);
+}
+
+static void read_plan_without_noise(void)
+{
+    char *none =
+        sample_change(sample_plan, noised, "\"mechanism\": \"none\", \"sampling_rate\": 0.05\n");
+    char *plain = sample_change(none, "\"dp_sgd\"", "\"sgd\"");
+
+    read_plan(plain);
+    free(none);
+    free(plain);
+}
+
+static void explain(void)
+{
+    size_t len = 0;
+    FILE *to = open_memstream(&page, &len);
+
+    assert_non_null(to);
+    assert_int_equal(plan_explain(plan, to), CHOIR_OK);
+    fclose(to);
+}
+
+// Looks for `part` where line breaks count as blanks.
+static void assert_says(const char *part)
+{
+    char *flat = strdup(page);
+    char *to = flat;
+
+    assert_non_null(flat);
+    for (const char *at = page; *at != '\0'; at++)
+        if (*at != '\n' && !(*at == ' ' && to > flat && to[-1] == ' '))
+            *to++ = *at;
+        else if (to > flat && to[-1] != ' ')
+            *to++ = ' ';
+    *to = '\0';
+    if (strstr(flat, part) == NULL)
+        fail_msg("\"%s\" is not in: %s", part, flat);
+    free(flat);
+}
+
+static void the_cost_covers_the_whole_schedule(void **state)
+{
+    struct plan_cost cost;
+    struct privacy_event event = event_of(EVENT_GAUSSIAN);
+    double epsilon = 0;
+
+    (void)state;
+    read_plan(sample_plan);
+    assert_int_equal(plan_cost(plan, &cost), CHOIR_OK);
+    event.sampling = SAMPLING_POISSON;
+    event.sampling_rate = 0.05;
+    event.noise_multiplier = 1.25;
+    event.count = 30 * 20;
+    assert_int_equal(rdp_epsilon(&event, 1, 1e-5, &epsilon), CHOIR_OK);
+    // Never below the ideal mechanism; the slack costs little
+    assert_true(cost.epsilon >= epsilon);
+    assert_true(cost.epsilon < epsilon + 0.05);
+    assert_true(cost.epsilon_round > 0 && cost.epsilon_round < cost.epsilon);
+    assert_true(cost.epsilon < 30 * cost.epsilon_round);
+    assert_int_equal(cost.bytes_up, 4 * (plan->n_params + 1));
+    assert_int_equal(cost.bytes_down, 60 + 4 * plan->n_params);
+}
+
+static void without_noise_epsilon_is_infinite(void **state)
+{
+    struct plan_cost cost;
+
+    (void)state;
+    read_plan_without_noise();
+    assert_int_equal(plan_cost(plan, &cost), CHOIR_OK);
+    assert_true(isinf(cost.epsilon) && isinf(cost.epsilon_round));
+}
+
+static void the_page_tells_the_plan(void **state)
+{
+    (void)state;
+    read_plan(sample_plan);
+    explain();
+    assert_says("Plan lenders");
+    assert_says("Will a loan go bad?");
+    assert_says("amount (0 to 40000)");
+    assert_says("giving 5 features");
+    assert_says("midwest (1800), south (900), west (1200), public nominal sizes, 3900 together");
+    assert_says("-> 4 tanh -> 1 with 29 parameters");
+    assert_says("30 rounds; in each a site makes 20 Adam steps at rate 0.5");
+    assert_says("Each site sends 120 bytes and receives 176 in a round");
+    assert_says("dp-sgd: in each local step");
+    assert_says("nobody but the site itself has to be trusted");
+    assert_says("for each site over the whole run at delta 1e-05");
+}
+
+static void mechanism_none_is_said_in_capital_letters(void **state)
+{
+    (void)state;
+    read_plan_without_noise();
+    explain();
+    assert_says("MECHANISM NONE: NO NOISE PROTECTS ANY RECORD.");
+    assert_says("THE AGGREGATOR SEES THE EXACT UPDATE OF EACH SITE");
+    assert_says("EPSILON IS INFINITE");
+}
+
+static void a_delta_that_allows_to_publish_a_record_is_pointed_at(void **state)
+{
+    char *text = sample_change(sample_plan, "\"delta\": 1e-5", "\"delta\": 1e-3");
+
+    (void)state;
+    read_plan(text);
+    free(text);
+    explain();
+    assert_says("CAREFUL: delta is not below one over the nominal size of midwest.");
+}
+
+static void no_line_is_wider_than_the_page(void **state)
+{
+    size_t lines = 0;
+
+    (void)state;
+    read_plan(sample_plan);
+    explain();
+    for (const char *at = page; *at != '\0'; at += strcspn(at, "\n") + 1) {
+        assert_true(strcspn(at, "\n") <= 78);
+        lines++;
+    }
+    assert_true(lines < 60);
+}
+
+static void a_full_disk_is_noticed(void **state)
+{
+    FILE *full = fopen("/dev/full", "w");
+
+    (void)state;
+    if (full == NULL)
+        skip();
+    setvbuf(full, NULL, _IONBF, 0);
+    read_plan(sample_plan);
+    assert_int_equal(plan_explain(plan, full), CHOIR_ERR_IO);
+    fclose(full);
+}
+
+#define TEST(f) cmocka_unit_test_teardown(f, release)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(the_cost_covers_the_whole_schedule),
+        TEST(without_noise_epsilon_is_infinite),
+        TEST(the_page_tells_the_plan),
+        TEST(mechanism_none_is_said_in_capital_letters),
+        TEST(a_delta_that_allows_to_publish_a_record_is_pointed_at),
+        TEST(no_line_is_wider_than_the_page),
+        TEST(a_full_disk_is_noticed),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

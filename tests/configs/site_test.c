@@ -1,0 +1,232 @@
+#include "configs/site.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/configs/sample.h"
+
+static const char sample_site[] =
+    "{\n"
+    "  \"choir_site\": 1,\n"
+    "  \"name\": \"midwest\",\n"
+    "  \"state_dir\": \"state\",\n"
+    "  \"roster\": \"../roster\",\n"
+    "  \"root\": \"00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF\",\n"
+    "  \"keys\": \"/srv/keys\",\n"
+    "  \"data\": {\"id\": \"loans\", \"path\": \"loans.csv\", \"test_rows\": null},\n"
+    "  \"policy\": {\n"
+    "    \"budget\": {\"epsilon\": 3, \"delta\": 1e-5},\n"
+    "    \"minimum_noise_multiplier\": 1,\n"
+    "    \"minimum_cohort\": 2,\n"
+    "    \"mechanisms\": [\"dp-sgd\"],\n"
+    "    \"max_parameters\": 1000\n"
+    "  }\n"
+    "}\n";
+
+static char folder[] = "/tmp/choir-site-XXXXXX";
+static char path[64];
+static struct site_config *site;
+static struct plan *plan;
+static struct choir_diag diag;
+
+static int make_folder(void **state)
+{
+    (void)state;
+    if (mkdtemp(folder) == NULL)
+        return -1;
+    snprintf(path, sizeof path, "%s/site.json", folder);
+    return 0;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    unlink(path);
+    return rmdir(folder);
+}
+
+static int release(void **state)
+{
+    (void)state;
+    site_config_free(site);
+    plan_free(plan);
+    site = NULL;
+    plan = NULL;
+    return 0;
+}
+
+static enum choir_err read_text(const char *text)
+{
+    FILE *file = fopen(path, "w");
+
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+    memset(&diag, 0, sizeof diag);
+    return site_config_read(path, &site, &diag);
+}
+
+static void assert_malformed(const char *from, const char *to, const char *place, const char *part)
+{
+    char *text = sample_change(sample_site, from, to);
+    char expected[300];
+
+    assert_int_equal(read_text(text), CHOIR_ERR_FORMAT);
+    free(text);
+    assert_null(site);
+    snprintf(expected, sizeof expected, "%s:%s", path, place);
+    assert_string_equal(diag.place, expected);
+    if (strstr(diag.message, part) == NULL)
+        fail_msg("\"%s\" does not hold \"%s\"", diag.message, part);
+}
+
+static void read_policy_and_plan(const char *from, const char *to)
+{
+    char *text = sample_change(sample_plan, from, to);
+
+    assert_int_equal(read_text(sample_site), CHOIR_OK);
+    assert_int_equal(plan_read((const uint8_t *)text, strlen(text), "plan", &plan, &diag),
+                     CHOIR_OK);
+    free(text);
+}
+
+static void settings_are_read_and_paths_stand_beside_the_file(void **state)
+{
+    char expected[100];
+
+    (void)state;
+    assert_int_equal(read_text(sample_site), CHOIR_OK);
+    assert_string_equal(site->name, "midwest");
+    snprintf(expected, sizeof expected, "%s/state", folder);
+    assert_string_equal(site->state_dir, expected);
+    snprintf(expected, sizeof expected, "%s/../roster", folder);
+    assert_string_equal(site->roster, expected);
+    assert_string_equal(site->keys, "/srv/keys");
+    assert_null(site->passphrase_file);
+    assert_int_equal(site->root[0], 0);
+    assert_int_equal(site->root[31], 0xff);
+    assert_string_equal(site->data.id, "loans");
+    snprintf(expected, sizeof expected, "%s/loans.csv", folder);
+    assert_string_equal(site->data.path, expected);
+    assert_null(site->data.rows);
+    assert_null(site->data.test_rows);
+}
+
+static void the_policy_is_read(void **state)
+{
+    (void)state;
+    assert_int_equal(read_text(sample_site), CHOIR_OK);
+    assert_true(site->policy.epsilon > 2.9 && site->policy.epsilon < 3.1);
+    assert_true(site->policy.delta > 0.9e-5 && site->policy.delta < 1.1e-5);
+    assert_int_equal(site->policy.minimum_cohort, 2);
+    assert_int_equal(site->policy.mechanisms, 1U << MECHANISM_DP_SGD);
+    assert_int_equal(site->policy.max_parameters, 1000);
+}
+
+static void a_policy_must_be_stated(void **state)
+{
+    (void)state;
+    assert_malformed("    \"budget\": {\"epsilon\": 3, \"delta\": 1e-5},\n", "", "9: policy",
+                     "\"budget\" is missing");
+    assert_malformed("\"mechanisms\": [\"dp-sgd\"]", "\"mechanisms\": []", "13: policy.mechanisms",
+                     "must list 1 to 2 items");
+    assert_malformed("\"max_parameters\": 1000", "\"max_params\": 1000", "14: policy.max_params",
+                     "unknown key");
+}
+
+static void mistakes_are_told_with_their_place(void **state)
+{
+    (void)state;
+    assert_malformed("EEFF\"", "EEF\"", "6: root", "64 hexadecimal digits");
+    assert_malformed("\"epsilon\": 3", "\"epsilon\": 0", "10: policy.budget.epsilon",
+                     "above 0 and at most 1000; it is 0");
+    assert_malformed("\"id\": \"loans\"", "\"id\": \"My loans\"", "8: data.id", "lower-case");
+    assert_malformed("\"state\"", "\"\"", "4: state_dir", "a path of 1 to 4095 bytes");
+    assert_malformed("\"choir_site\": 1", "\"choir_site\": 3", "2: choir_site", "not known");
+    assert_malformed("\"roster\"", "\"rooster\"", "5: rooster", "did you mean \"roster\"?");
+}
+
+static void a_missing_file_is_told(void **state)
+{
+    (void)state;
+    assert_int_equal(site_config_read("/no/such/site.json", &site, &diag), CHOIR_ERR_MISSING);
+}
+
+static void a_plan_within_the_policy_is_allowed(void **state)
+{
+    (void)state;
+    read_policy_and_plan("lenders", "lenders");
+    assert_int_equal(site_policy_allows(&site->policy, plan, &diag), CHOIR_OK);
+}
+
+static void a_plan_with_less_noise_is_refused(void **state)
+{
+    (void)state;
+    read_policy_and_plan("\"noise_multiplier\": 1.25", "\"noise_multiplier\": 0.75");
+    assert_int_equal(site_policy_allows(&site->policy, plan, &diag), CHOIR_ERR_REFUSED);
+    assert_string_equal(diag.place, "policy.minimum_noise_multiplier");
+    assert_string_equal(diag.message,
+                        "the plan's noise multiplier is 0.75; the site asks for at least 1");
+}
+
+static void a_plan_for_a_smaller_cohort_is_refused(void **state)
+{
+    (void)state;
+    read_policy_and_plan("\"min_sites\": 2", "\"min_sites\": 1");
+    assert_int_equal(site_policy_allows(&site->policy, plan, &diag), CHOIR_ERR_REFUSED);
+    assert_string_equal(diag.place, "policy.minimum_cohort");
+}
+
+static void a_larger_model_is_refused(void **state)
+{
+    (void)state;
+    read_policy_and_plan("\"units\": 4", "\"units\": 400");
+    assert_int_equal(site_policy_allows(&site->policy, plan, &diag), CHOIR_ERR_REFUSED);
+    assert_string_equal(diag.place, "policy.max_parameters");
+    assert_string_equal(diag.message,
+                        "the plan's model has 2801 parameters; the site allows at most 1000");
+}
+
+static void another_mechanism_is_refused(void **state)
+{
+    (void)state;
+    read_policy_and_plan("lenders", "lenders");
+    site->policy.mechanisms = 1U << MECHANISM_NONE;
+    assert_int_equal(site_policy_allows(&site->policy, plan, &diag), CHOIR_ERR_REFUSED);
+    assert_string_equal(diag.place, "policy.mechanisms");
+}
+
+static void the_sites_of_the_examples_are_read(void **state)
+{
+    (void)state;
+    assert_int_equal(site_config_read(sample_path("examples/banks/site-bank-a.json"), &site, &diag),
+                     CHOIR_OK);
+    assert_string_equal(site->name, "bank-a");
+}
+
+#define TEST(f) cmocka_unit_test_teardown(f, release)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(settings_are_read_and_paths_stand_beside_the_file),
+        TEST(the_policy_is_read),
+        TEST(a_policy_must_be_stated),
+        TEST(mistakes_are_told_with_their_place),
+        TEST(a_missing_file_is_told),
+        TEST(a_plan_within_the_policy_is_allowed),
+        TEST(a_plan_with_less_noise_is_refused),
+        TEST(a_plan_for_a_smaller_cohort_is_refused),
+        TEST(a_larger_model_is_refused),
+        TEST(another_mechanism_is_refused),
+        TEST(the_sites_of_the_examples_are_read),
+    };
+
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
