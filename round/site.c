@@ -111,17 +111,22 @@ static bool past_run(const struct site *site, const uint8_t run[static MESSAGE_R
     return false;
 }
 
-static void end_run(struct site *site)
+// The run is over: nothing of it is asked for again.
+static void end_run(struct site *site, const uint8_t run[static MESSAGE_RUN_BYTES])
 {
-    struct site_effect *effect;
+    struct site_effect *effect = site_effect_add(site, SITE_DO_ERASE);
 
+    memcpy(effect->erase.run, run, MESSAGE_RUN_BYTES);
+    effect->erase.round = UINT64_MAX;
+    memcpy(site->past[site->n_past++ % SITE_PAST_RUNS], run, MESSAGE_RUN_BYTES);
+}
+
+static void leave_run(struct site *site)
+{
     if (!site->in_run)
         return;
     site_drop_attempt(site);
-    memcpy(site->past[site->n_past++ % SITE_PAST_RUNS], site->plan.run, MESSAGE_RUN_BYTES);
-    effect = site_effect_add(site, SITE_DO_ERASE);
-    memcpy(effect->erase.run, site->plan.run, MESSAGE_RUN_BYTES);
-    effect->erase.round = UINT64_MAX;
+    end_run(site, site->plan.run);
     site->in_run = false;
     site->closed = 0;
     site->update_round = 0;
@@ -172,7 +177,7 @@ static void on_plan_checked(struct site *site, const struct site_plan *plan)
     if (!same_run) {
         if (!site->checking || memcmp(plan->run, site->checking_run, MESSAGE_RUN_BYTES) != 0)
             return; // nobody asked, or asked for another since
-        end_run(site);
+        leave_run(site);
         site->mark = plan->mark;
     }
     if (site->checking && memcmp(plan->run, site->checking_run, MESSAGE_RUN_BYTES) == 0)
@@ -222,16 +227,24 @@ static void on_abandoned(struct site *site, const struct incoming *message)
     site_report(site, site->message.attempt_abandoned.code, site->message.attempt_abandoned.text);
 }
 
-static void on_run_end(struct site *site)
+// Also after a restart, when the site is in no run: its updates can go.
+static void on_run_end(struct site *site, const struct incoming *message)
 {
     const struct msg_run_end *end = &site->message.run_end;
-    struct site_effect *effect = site_effect_add(site, SITE_DO_RUN_END);
+    struct site_effect *effect;
 
+    if (past_run(site, message->run))
+        return;
+    effect = site_effect_add(site, SITE_DO_RUN_END);
+    memcpy(effect->ended.run, message->run, MESSAGE_RUN_BYTES);
     effect->ended.code = end->code;
     effect->ended.rounds = end->rounds;
     memcpy(effect->ended.model_hash, end->model_hash, HASH_BYTES);
     memcpy(effect->ended.text, end->text, sizeof end->text);
-    end_run(site);
+    if (our_run(site, message))
+        leave_run(site);
+    else
+        end_run(site, message->run);
 }
 
 static void on_refuse(struct site *site)
@@ -265,12 +278,10 @@ static enum choir_err on_run_message(struct site *site, const struct incoming *m
     case MESSAGE_ATTEMPT_ABANDONED:
         on_abandoned(site, message);
         break;
-    case MESSAGE_RUN_END:
-        on_run_end(site);
-        break;
     case MESSAGE_JOIN:
     case MESSAGE_WELCOME:
     case MESSAGE_PLAN_OFFER:
+    case MESSAGE_RUN_END:
     case MESSAGE_PLAN_ANSWER:
     case MESSAGE_ADVERTISE:
     case MESSAGE_SHARES:
@@ -304,6 +315,8 @@ static enum choir_err on_message(struct site *site, const struct incoming *messa
         on_plan_offer(site, message);
     else if (message->kind == MESSAGE_REFUSE)
         on_refuse(site);
+    else if (message->kind == MESSAGE_RUN_END)
+        on_run_end(site, message);
     else if (our_run(site, message))
         return on_run_message(site, message);
     else if (message->kind == MESSAGE_ROUND_OPEN && !past_run(site, message->run) &&

@@ -164,6 +164,7 @@ struct site_effect {
             bool took_part;
         } closed;
         struct {
+            uint8_t run[MESSAGE_RUN_BYTES];
             enum message_code code;
             uint64_t rounds;
             uint8_t model_hash[HASH_BYTES];
