@@ -80,12 +80,12 @@ static enum choir_err run_once(struct trainer *trainer, const float *global, flo
 {
     struct rng *sample = NULL, *noise = NULL;
     enum choir_err err = rng_open("sample", &sample);
-    double begin;
 
     if (err == CHOIR_OK)
         err = rng_open("noise", &noise);
     if (err == CHOIR_OK) {
-        begin = cpu_seconds();
+        double begin = cpu_seconds();
+
         err = trainer_run_round(trainer, global, delta, sample, noise, NULL);
         *rate = 1.0 / (cpu_seconds() - begin);
     }

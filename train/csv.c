@@ -141,16 +141,16 @@ static enum choir_err end_of_file(struct csv *csv)
 
 static int first_byte(struct csv *csv)
 {
-    int byte = source_byte(csv->source);
+    int byte = source_byte(csv->source), second, third;
 
     if (csv->begun || byte != 0xef) {
         csv->begun = true;
         return byte;
     }
     csv->begun = true;
-    if (source_byte(csv->source) == 0xbb && source_byte(csv->source) == 0xbf)
-        return source_byte(csv->source);
-    return 0; // half a byte order mark: refused like a zero byte
+    second = source_byte(csv->source);
+    third = second == 0xbb ? source_byte(csv->source) : -1;
+    return third == 0xbf ? source_byte(csv->source) : 0; // half a mark: refused like a zero byte
 }
 
 enum choir_err csv_next(struct csv *csv, bool *more)

@@ -227,22 +227,34 @@ static bool is_missing(const struct schema_column *column, const char *text)
            find_text(&column->missing_codes, text) < column->missing_codes.n;
 }
 
+// CHOIR_OK if the value lies in the bounds or was moved there.
+static enum choir_err bound_value(const struct reading *reading, const struct schema_column *column,
+                                  double *value)
+{
+    char why[160];
+
+    if (*value >= column->min && *value <= column->max)
+        return CHOIR_OK;
+    if (column->clamp) {
+        *value = *value < column->min ? column->min : column->max;
+        return CHOIR_OK;
+    }
+    (void)snprintf(why, sizeof why, "is outside the allowed range %.10g to %.10g", column->min,
+                   column->max);
+    return refuse(reading, column->name, why);
+}
+
 static enum choir_err put_numeric(const struct reading *reading, const struct schema_column *column,
                                   const char *text, bool missing, float *to)
 {
     double value = column->fill;
-    char why[160];
+    enum choir_err err;
 
     if (!missing && !parse_value(text, &value))
         return refuse(reading, column->name, "is not a finite decimal number");
-    if (value < column->min || value > column->max) {
-        if (!column->clamp) {
-            (void)snprintf(why, sizeof why, "is outside the allowed range %.10g to %.10g",
-                           column->min, column->max);
-            return refuse(reading, column->name, why);
-        }
-        value = value < column->min ? column->min : column->max;
-    }
+    err = bound_value(reading, column, &value);
+    if (err != CHOIR_OK)
+        return err;
     *to = (float)schema_value(column, value);
     return CHOIR_OK;
 }
@@ -252,9 +264,10 @@ static enum choir_err put_category(const struct reading *reading,
                                    bool missing, float *to)
 {
     size_t level = missing ? column->fill_level : find_text(&column->levels, text);
-    char why[160];
 
     if (level >= column->levels.n) {
+        char why[160];
+
         (void)snprintf(why, sizeof why, "is none of the %zu levels that the plan lists (\"%s\"...)",
                        column->levels.n, column->levels.at[0]);
         return refuse(reading, column->name, why);

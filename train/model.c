@@ -9,7 +9,7 @@
 #include "train/blas.h"
 #include "train/kernel.h"
 
-enum { FORWARD_ROWS = 256 };
+static const size_t forward_rows = 256;
 
 static size_t layer_inputs(const struct model_spec *spec, size_t layer)
 {
@@ -125,18 +125,19 @@ void model_layer_forward(const struct model_spec *spec, size_t layer, const floa
 enum choir_err model_logits(const struct model_spec *spec, const float *params, const float *x,
                             size_t n, float *logits)
 {
-    size_t widest = 1, n_out = spec->layers[spec->n_layers - 1].units;
+    size_t widest = 1, work_len, n_out = spec->layers[spec->n_layers - 1].units;
     float *work, *halves[2];
 
     for (size_t i = 0; i < spec->n_layers; i++)
         widest = spec->layers[i].units > widest ? spec->layers[i].units : widest;
-    work = calloc(2 * FORWARD_ROWS * widest, sizeof *work);
+    work_len = 2 * forward_rows * widest;
+    work = calloc(work_len, sizeof *work);
     if (work == NULL)
         return CHOIR_ERR_MEMORY;
     halves[0] = work;
-    halves[1] = work + FORWARD_ROWS * widest;
-    for (size_t begin = 0; begin < n; begin += FORWARD_ROWS) {
-        size_t rows = n - begin < FORWARD_ROWS ? n - begin : FORWARD_ROWS;
+    halves[1] = work + forward_rows * widest;
+    for (size_t begin = 0; begin < n; begin += forward_rows) {
+        size_t rows = n - begin < forward_rows ? n - begin : forward_rows;
         const float *in = x + begin * spec->n_inputs;
 
         for (size_t l = 0; l < spec->n_layers; l++) {
@@ -146,7 +147,7 @@ enum choir_err model_logits(const struct model_spec *spec, const float *params, 
             in = out;
         }
     }
-    rng_wipe(work, 2 * FORWARD_ROWS * widest * sizeof *work);
+    rng_wipe(work, work_len * sizeof *work);
     free(work);
     return CHOIR_OK;
 }

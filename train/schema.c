@@ -203,13 +203,14 @@ static int by_name(const void *a, const void *b)
 static enum choir_err check_names(const struct schema *schema, struct choir_diag *diag)
 {
     enum choir_err err = CHOIR_OK;
+    // NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers is meant
     const struct schema_column **sorted = calloc(schema->n_columns, sizeof *sorted);
 
     if (sorted == NULL)
         return CHOIR_ERR_MEMORY;
     for (size_t i = 0; i < schema->n_columns; i++)
         sorted[i] = &schema->columns[i];
-    qsort(sorted, schema->n_columns, sizeof *sorted, by_name);
+    qsort(sorted, schema->n_columns, sizeof *sorted, by_name); // NOLINT(bugprone-sizeof-expression)
     for (size_t i = 0; err == CHOIR_OK && i < schema->n_columns; i++) {
         if (i > 0 && strcmp(sorted[i - 1]->name, sorted[i]->name) == 0)
             err = diag_set(diag, CHOIR_ERR_FORMAT, "data.columns",

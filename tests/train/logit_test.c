@@ -77,7 +77,7 @@ static size_t add_naively(const struct mechanism *mechanism, double *sum)
     size_t n_clipped = 0;
 
     for (size_t i = 0; i < ROWS; i++) {
-        double grad[REFERENCE_MAX], factor;
+        double grad[REFERENCE_MAX] = {0}, factor;
 
         reference_grad(&model, params, dataset->x + i * D, dataset->y[i], grad);
         factor = mechanism_clip_factor(mechanism, reference_norm(grad, D + 1));

@@ -60,14 +60,15 @@ static void more_records_than_one_workspace_give_the_same_logits(void **state)
 {
     enum { ROWS = 700 };
     struct model_spec spec = two_layers(MODEL_TANH);
-    float *x = calloc(2 * ROWS, sizeof *x), *logits = calloc(ROWS, sizeof *logits), params[9], one;
+    float *x = calloc((size_t)2 * ROWS, sizeof *x), *logits = calloc(ROWS, sizeof *logits),
+          params[9], one;
 
     (void)state;
     assert_int_equal(model_init(&spec, params), CHOIR_OK);
     for (size_t i = 0; i < 2 * (size_t)ROWS; i++)
         x[i] = (float)(i % 13) / 6.0F - 1.0F;
     assert_int_equal(model_logits(&spec, params, x, ROWS, logits), CHOIR_OK);
-    assert_int_equal(model_logits(&spec, params, x + 2 * 650, 1, &one), CHOIR_OK);
+    assert_int_equal(model_logits(&spec, params, x + (size_t)2 * 650, 1, &one), CHOIR_OK);
     assert_true(is_near((double)one, (double)logits[650], 1e-6));
     free(x);
     free(logits);
@@ -100,7 +101,7 @@ static void the_initial_model_is_the_same_on_every_machine(void **state)
     assert_int_equal(model_init(&spec, params), CHOIR_OK);
     for (size_t i = 0; i < (size_t)20 * 16; i++)
         assert_true(fabs((double)params[i]) <= limit);
-    assert_true(are_near(params + 20 * 16, (const double[16]){0}, 16, 0.0));
+    assert_true(are_near(params + (size_t)20 * 16, (const double[16]){0}, 16, 0.0));
     hash_bytes(hash, params, sizeof params);
     hex_put(text, hash, sizeof hash);
     assert_string_equal(text, "f83a1c7977e12a623f663eecfbdc808bf88e6a5116a73febfdfd5b9dace133b9");

@@ -57,7 +57,7 @@ static void expect_finite_differences(struct model_spec spec)
 {
     struct pass *pass = new_pass(&spec);
     size_t n = model_n_params(&spec);
-    double expected[REFERENCE_MAX], found[REFERENCE_MAX], norm;
+    double expected[REFERENCE_MAX] = {0}, found[REFERENCE_MAX], norm;
 
     for (size_t i = 0; i < 20; i++) {
         memset(found, 0, sizeof found);
@@ -86,7 +86,7 @@ static void a_scaled_batch_adds_up_to_the_scaled_gradients_one_by_one(void **sta
     struct model_spec spec = spec_of(MODEL_TANH, MODEL_RELU, MODEL_LOGISTIC);
     struct pass *pass = new_pass(&spec);
     size_t n = model_n_params(&spec);
-    double expected[REFERENCE_MAX] = {0}, found[REFERENCE_MAX] = {0}, grad[REFERENCE_MAX];
+    double expected[REFERENCE_MAX] = {0}, found[REFERENCE_MAX] = {0}, grad[REFERENCE_MAX] = {0};
 
     (void)state;
     run(pass, x, labels, ROWS);
@@ -115,7 +115,7 @@ static void a_record_that_is_not_finite_has_no_norm_and_can_be_taken_out(void **
 
     (void)state;
     x[INPUTS] = NAN;
-    x[2 * INPUTS] = 3e38F; // overflows on the way
+    x[(size_t)2 * INPUTS] = 3e38F; // overflows on the way
     run(pass, x, labels, 3);
     pass_norms(pass, 3, norms);
     assert_true(isfinite(norms[0]) != 0);

@@ -29,7 +29,7 @@ static inline double reference_activation(enum model_activation activation, doub
 static inline double reference_loss(const struct model_spec *spec, const double *params,
                                     const float *x, float label)
 {
-    double in[REFERENCE_MAX], out[REFERENCE_MAX], sum = 0.0;
+    double in[REFERENCE_MAX] = {0}, out[REFERENCE_MAX] = {0}, sum = 0.0;
     size_t width = spec->n_inputs;
 
     for (size_t i = 0; i < width; i++)
@@ -59,7 +59,7 @@ static inline double reference_loss(const struct model_spec *spec, const double 
 static inline void reference_grad(const struct model_spec *spec, const float *params,
                                   const float *x, float label, double *grad)
 {
-    double moved[REFERENCE_MAX];
+    double moved[REFERENCE_MAX] = {0};
     size_t n = model_n_params(spec);
     const double h = 1e-5;
 

@@ -62,7 +62,7 @@ static void the_file_has_the_published_layout(void **state)
 
     (void)state;
     assert_int_equal(header_len % 8, 0);
-    assert_int_equal(len, 8 + header_len + 4 * N_PARAMS);
+    assert_int_equal(len, 8 + header_len + sizeof params);
     assert_int_equal(bytes[8], '{');
     assert_int_equal(get_u32(bytes + 8 + header_len), 0xc0400000); // -3.0
 }
@@ -131,8 +131,10 @@ static void an_independent_reader_understands_the_file(void **state)
     pid_t child;
 
     (void)state;
-    if (script == NULL || access("/usr/bin/python3", X_OK) != 0)
+    if (script == NULL || access("/usr/bin/python3", X_OK) != 0) {
         skip();
+        return;
+    }
     assert_non_null(mkdtemp(folder));
     folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     assert_int_equal(safetensors_write(folder_fd, "model.safetensors", &model, params, notes, 2),

@@ -12,6 +12,7 @@
 
 enum { D = 4, ROWS = 300, LR_PARAMS = D + 1 };
 
+// The linker's names for --wrap. NOLINTBEGIN(bugprone-reserved-identifier,cert-*,readability-identifier-naming)
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t n, size_t size);
 void *__wrap_malloc(size_t size);
@@ -30,6 +31,7 @@ void *__wrap_calloc(size_t n, size_t size)
     n_taken++;
     return __real_calloc(n, size);
 }
+// NOLINTEND(bugprone-reserved-identifier,cert-*,readability-identifier-naming)
 
 static const struct model_spec lr = {.n_inputs = D, .n_layers = 1, .layers = {{.units = 1}}};
 static const struct model_spec mlp = {
@@ -114,7 +116,7 @@ static void a_full_step_moves_along_the_mean_gradient_by_the_public_size(void **
 {
     struct training training = plain();
     float global[LR_PARAMS] = {0.3F, -0.2F, 0.1F, 0.0F, 0.05F}, delta[LR_PARAMS];
-    double expected[LR_PARAMS] = {0}, grad[REFERENCE_MAX];
+    double expected[LR_PARAMS] = {0}, grad[REFERENCE_MAX] = {0};
     struct trainer *trainer;
 
     (void)state;
@@ -135,7 +137,7 @@ static void an_mlp_takes_the_same_kind_of_step(void **state)
     struct training training = plain();
     size_t n = model_n_params(&mlp);
     float global[REFERENCE_MAX], delta[REFERENCE_MAX];
-    double expected[REFERENCE_MAX] = {0}, grad[REFERENCE_MAX];
+    double expected[REFERENCE_MAX] = {0}, grad[REFERENCE_MAX] = {0};
     struct trainer *trainer = new_trainer(&mlp, &training);
 
     (void)state;
