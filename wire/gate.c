@@ -10,6 +10,8 @@
 #include "base/hex.h"
 #include "base/now.h"
 
+static const char address[] = "inproc://zeromq.zap.01"; // fixed by RFC 27
+
 struct gate {
     zsock_t *handler;
     const struct roster *roster;
@@ -41,7 +43,7 @@ enum choir_err gate_open(const struct roster *roster, struct gate **out)
     if (gate->handler == NULL)
         goto out;
     zsock_set_linger(gate->handler, 0);
-    if (zsock_bind(gate->handler, "inproc://zeromq.zap.01") != 0) {
+    if (zmq_bind(zsock_resolve(gate->handler), address) != 0) {
         err = CHOIR_ERR_IO;
         goto out;
     }
@@ -57,6 +59,9 @@ void gate_close(struct gate *gate)
 {
     if (gate == NULL)
         return;
+    // Closing happens in the background: the address is given up here, for the next gate.
+    if (gate->handler != NULL)
+        (void)zmq_unbind(zsock_resolve(gate->handler), address);
     zsock_destroy(&gate->handler);
     free(gate);
 }

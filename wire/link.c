@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include <czmq.h>
 
@@ -11,6 +10,7 @@
 #include "crypto/rng.h"
 #include "wire/gate.h"
 #include "wire/plug.h"
+#include "wire/selftest.h"
 
 enum {
     ROUTE_BYTES = 5, // what a ROUTER gives to peers that choose no routing id: ours do not
@@ -18,10 +18,7 @@ enum {
     RECONNECT_MAX_MS = 60000,
     CONTROL_QUEUE = 64,
     BULK_QUEUE = 24, // above the credits of a transfer, so that it never fills
-    PROBE_MS = 5000,
-    HELLO_MS = 20, // how soon a greeting that could not be sent is tried again
-    FILES_PER_SITE = 4,
-    FILES_SPARE = 256,
+    HELLO_MS = 20,   // how soon a greeting that could not be sent is tried again
     WAIT_MAX = LINK_WATCH_MAX + 1 + 2 * LINK_CHANNELS,
 };
 
@@ -32,14 +29,23 @@ struct route {
     uint8_t id[LINK_CHANNELS][ROUTE_BYTES];
 };
 
+// The state of one connection of a connecting link.
+struct line {
+    bool up;
+    bool greet_due;            // connected, and the greeting not yet sent
+    bool told;                 // the failure has been reported: once until it works again
+    uint64_t again_ms;         // when to connect anew; 0: libzmq sees to it
+    uint32_t refused_pause_ms; // before trying again after a refusal; doubles
+};
+
 struct link {
     struct roster roster;
     struct gate *gate; // listening side only
     struct plug plug[LINK_CHANNELS];
     char endpoint[LINK_CHANNELS][ROSTER_ENDPOINT_MAX];
-    struct route *routes;          // listening side: [roster.n_sites], in its order
-    bool up[LINK_CHANNELS];        // connecting side
-    bool greet_due[LINK_CHANNELS]; // connected, and the greeting not yet sent
+    struct route *routes;            // listening side: [roster.n_sites], in its order
+    struct line line[LINK_CHANNELS]; // connecting side
+    uint32_t pause_ms, longest_ms;   // connecting side: before trying again
     int watched[LINK_WATCH_MAX];
     size_t n_watched;
     size_t turn; // who is looked at first: moves on, so that nobody starves
@@ -80,18 +86,6 @@ static enum choir_err link_new(const struct link_settings *settings, struct choi
     return CHOIR_OK;
 }
 
-// A connection costs a file descriptor; the soft limit is often far below the hard one.
-static void raise_file_limit(size_t n_sites)
-{
-    struct rlimit limit;
-    rlim_t want = FILES_PER_SITE * n_sites + FILES_SPARE;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= want)
-        return;
-    limit.rlim_cur = want < limit.rlim_max ? want : limit.rlim_max;
-    (void)setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 static enum choir_err listen_on(struct link *link, const struct link_settings *settings,
                                 enum link_channel channel, struct choir_diag *diag)
 {
@@ -120,61 +114,6 @@ static enum choir_err listen_on(struct link *link, const struct link_settings *s
     return CHOIR_OK;
 }
 
-// Serves the gate until the probe knows its fate.
-static enum plug_event probe_outcome(struct link *link, struct plug *probe)
-{
-    uint64_t end = now_ms() + PROBE_MS;
-    enum plug_event news = PLUG_NOTHING;
-
-    for (uint64_t now = now_ms(); now < end && news == PLUG_NOTHING; now = now_ms()) {
-        zmq_pollitem_t items[] = {
-            {.socket = gate_socket(link->gate), .events = ZMQ_POLLIN},
-            {.socket = plug_monitor(probe), .events = ZMQ_POLLIN},
-        };
-
-        if (zmq_poll(items, 2, (long)(end - now)) < 0 && errno != EINTR)
-            break;
-        (void)gate_answer(link->gate);
-        news = plug_news(probe);
-    }
-    return news;
-}
-
-// A key that nobody knows must not get in.
-static enum choir_err probe(struct link *link, enum link_channel channel, struct choir_diag *diag)
-{
-    uint8_t public_key[CURVE_KEY_BYTES], secret_key[CURVE_KEY_BYTES];
-    char endpoint[ROSTER_ENDPOINT_MAX];
-    const struct plug_settings settings = {
-        .endpoint = endpoint,
-        .public_key = public_key,
-        .secret_key = secret_key,
-        .server_key = link->roster.aggregator.curve_key,
-        .message_max = message_max[channel],
-        .queue = 1,
-        .reconnect_ms = PROBE_MS,
-        .reconnect_max_ms = PROBE_MS,
-    };
-    struct plug stranger = {0};
-    enum plug_event news = PLUG_NOTHING;
-    enum choir_err err;
-
-    endpoint_local(link->endpoint[channel], endpoint);
-    curve_keypair(public_key, secret_key);
-    err = plug_connect(&settings, &stranger);
-    if (err == CHOIR_OK)
-        news = probe_outcome(link, &stranger);
-    plug_close(&stranger);
-    rng_wipe(secret_key, sizeof secret_key);
-    if (news == PLUG_REFUSED)
-        return CHOIR_OK;
-    if (news == PLUG_UP)
-        return diag_set(diag, CHOIR_ERR_FORGED, endpoint,
-                        "the self-test got in with a key that is not on the roster");
-    return diag_set(diag, err == CHOIR_OK ? CHOIR_ERR_IO : err, endpoint,
-                    "the self-test could not show that unknown keys are refused");
-}
-
 static struct route *routes_of(const struct roster *roster)
 {
     struct route *routes = calloc(roster->n_sites + 1, sizeof *routes); // never of size 0
@@ -198,7 +137,7 @@ enum choir_err link_listen(const struct link_settings *settings, struct choir_di
     err = link_new(settings, diag, &link);
     if (err != CHOIR_OK)
         return err;
-    raise_file_limit(link->roster.n_sites);
+    plug_expect_peers(link->roster.n_sites);
     link->routes = routes_of(&link->roster);
     err = link->routes == NULL ? CHOIR_ERR_MEMORY : gate_open(&link->roster, &link->gate);
     if (err == CHOIR_ERR_IO)
@@ -206,7 +145,7 @@ enum choir_err link_listen(const struct link_settings *settings, struct choir_di
     for (int i = 0; i < LINK_CHANNELS && err == CHOIR_OK; i++)
         err = listen_on(link, settings, (enum link_channel)i, diag);
     for (int i = 0; i < LINK_CHANNELS && err == CHOIR_OK; i++)
-        err = probe(link, (enum link_channel)i, diag);
+        err = selftest_gate(link->gate, link->endpoint[i], link->roster.aggregator.curve_key, diag);
     if (err != CHOIR_OK) {
         link_close(link);
         return err;
@@ -227,9 +166,6 @@ static uint32_t with_jitter(uint32_t pause_ms)
 static enum choir_err connect_to(struct link *link, const struct link_settings *settings,
                                  enum link_channel channel, struct choir_diag *diag)
 {
-    uint32_t pause_ms = settings->reconnect_ms == 0 ? RECONNECT_MS : settings->reconnect_ms;
-    uint32_t longest_ms =
-        settings->reconnect_max_ms == 0 ? RECONNECT_MAX_MS : settings->reconnect_max_ms;
     uint8_t public_key[CURVE_KEY_BYTES];
     const struct plug_settings plug = {
         .endpoint = link->endpoint[channel],
@@ -238,8 +174,8 @@ static enum choir_err connect_to(struct link *link, const struct link_settings *
         .server_key = link->roster.aggregator.curve_key,
         .message_max = message_max[channel],
         .queue = queue[channel],
-        .reconnect_ms = with_jitter(pause_ms),
-        .reconnect_max_ms = longest_ms,
+        .reconnect_ms = with_jitter(link->pause_ms),
+        .reconnect_max_ms = link->longest_ms,
     };
     const char *wanted = endpoint_of(settings, channel);
     enum choir_err err;
@@ -263,6 +199,9 @@ enum choir_err link_connect(const struct link_settings *settings, struct choir_d
 
     if (err != CHOIR_OK)
         return err;
+    link->pause_ms = settings->reconnect_ms == 0 ? RECONNECT_MS : settings->reconnect_ms;
+    link->longest_ms =
+        settings->reconnect_max_ms == 0 ? RECONNECT_MAX_MS : settings->reconnect_max_ms;
     for (int i = 0; i < LINK_CHANNELS && err == CHOIR_OK; i++)
         err = connect_to(link, settings, (enum link_channel)i, diag);
     if (err != CHOIR_OK) {
@@ -316,7 +255,7 @@ enum choir_err link_set_roster(struct link *link, const struct roster *roster)
 
         if (before != NULL &&
             memcmp(before->curve_key, copy.sites[i].curve_key, CURVE_KEY_BYTES) == 0)
-            routes[i] = *route_of(link, before->id);
+            routes[i] = link->routes[before - link->roster.sites];
     }
     free(link->routes);
     link->routes = routes;
@@ -348,40 +287,89 @@ void link_unwatch(struct link *link, int fd)
 static bool greet(struct link *link, struct link_event *event)
 {
     for (int i = 0; i < LINK_CHANNELS; i++) {
-        if (!link->greet_due[i] || zmq_send(plug_socket(&link->plug[i]), "", 0, ZMQ_DONTWAIT) != 0)
+        if (!link->line[i].greet_due ||
+            zmq_send(plug_socket(&link->plug[i]), "", 0, ZMQ_DONTWAIT) != 0)
             continue;
-        link->greet_due[i] = false;
-        link->up[i] = true;
+        link->line[i] = (struct line){.up = true};
         *event = (struct link_event){.kind = LINK_UP, .channel = (enum link_channel)i};
         return true;
     }
     return false;
 }
 
+static bool tell_failure(struct line *line, enum link_event_kind kind, struct link_event *event)
+{
+    bool is_new = !line->told;
+
+    line->told = true;
+    event->kind = kind;
+    return is_new;
+}
+
+static bool go_down(struct link *link, struct line *line, struct link_event *event)
+{
+    bool was_up = line->up;
+
+    line->up = false;
+    line->greet_due = false;
+    // libzmq reconnects by itself unless the other side broke the protocol: then we do.
+    if (line->again_ms == 0)
+        line->again_ms = now_ms() + 2 * (uint64_t)link->longest_ms;
+    event->kind = LINK_DOWN;
+    return was_up;
+}
+
+static bool be_refused(struct link *link, struct line *line, struct link_event *event)
+{
+    if (line->refused_pause_ms == 0)
+        line->refused_pause_ms = link->pause_ms;
+    line->again_ms = now_ms() + with_jitter(line->refused_pause_ms);
+    line->refused_pause_ms *= 2;
+    if (line->refused_pause_ms > link->longest_ms)
+        line->refused_pause_ms = link->longest_ms;
+    return tell_failure(line, LINK_REFUSED, event);
+}
+
 static bool hear_news(struct link *link, enum link_channel channel, struct link_event *event)
 {
-    bool was_up = link->up[channel];
+    struct line *line = &link->line[channel];
 
     *event = (struct link_event){.channel = channel};
     switch (plug_news(&link->plug[channel])) {
     case PLUG_UP:
-        link->greet_due[channel] = true;
+        line->greet_due = true;
         return greet(link, event);
     case PLUG_DOWN:
-        link->up[channel] = false;
-        link->greet_due[channel] = false;
-        event->kind = LINK_DOWN;
-        return was_up;
+        return go_down(link, line, event);
     case PLUG_REFUSED:
-        event->kind = LINK_REFUSED;
-        return true;
+        return be_refused(link, line, event);
     case PLUG_CUT_OFF:
-        event->kind = LINK_WRONG_KEY;
-        return true;
+        return tell_failure(line, LINK_WRONG_KEY, event);
     case PLUG_NOTHING:
         break;
     }
     return false;
+}
+
+// Connects anew where it is time; returns how long to wait at most before the next look.
+static uint64_t connect_again(struct link *link, uint64_t wait_ms)
+{
+    for (int i = 0; i < LINK_CHANNELS && link->gate == NULL; i++) {
+        struct line *line = &link->line[i];
+        uint64_t now = now_ms();
+
+        if (line->greet_due && wait_ms > HELLO_MS)
+            wait_ms = HELLO_MS;
+        if (line->again_ms == 0)
+            continue;
+        if (now >= line->again_ms) {
+            line->again_ms = now + 2 * (uint64_t)link->longest_ms;
+            plug_again(&link->plug[i], link->endpoint[i]);
+        }
+        if (wait_ms > line->again_ms - now)
+            wait_ms = line->again_ms - now;
+    }
+    return wait_ms;
 }
 
 static void drop_frames(void *socket, bool more)
@@ -531,8 +519,7 @@ static enum choir_err look(struct link *link, uint64_t wait_ms, struct link_even
     *found = greet(link, event);
     if (*found)
         return CHOIR_OK;
-    if (wait_ms > HELLO_MS && (link->greet_due[LINK_CONTROL] || link->greet_due[LINK_BULK]))
-        wait_ms = HELLO_MS;
+    wait_ms = connect_again(link, wait_ms);
     if (zmq_poll(items, (int)n, (long)wait_ms) < 0) {
         *interrupted = errno == EINTR;
         return *interrupted ? CHOIR_OK : CHOIR_ERR_IO;
@@ -585,7 +572,7 @@ enum choir_err link_send(struct link *link, uint32_t site, enum link_channel cha
         err = send_to_site(link, site, channel);
     else if (site != ROSTER_AGGREGATOR)
         err = CHOIR_ERR_PEER;
-    else if (!link->up[channel])
+    else if (!link->line[channel].up)
         err = CHOIR_ERR_AGAIN;
     if (err != CHOIR_OK)
         return err;

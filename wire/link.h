@@ -46,6 +46,8 @@ enum link_event_kind {
     LINK_INTRUDER,  // listening side: a key that is not on the roster was turned away
 };
 
+/* LINK_REFUSED and LINK_WRONG_KEY are told once per channel until it has been up again; the link
+ * goes on trying. */
 struct link_event {
     enum link_event_kind kind;
     enum link_channel channel;

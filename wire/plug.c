@@ -3,15 +3,19 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include <czmq.h>
 
+#include "crypto/rng.h"
 #include "wire/gate.h"
 
 enum {
     CURVE_OVERHEAD = 33 + 1024, // of an encrypted frame, and room for its metadata
     SOCKETS_MAX = 1023,
     BACKLOG = 1024,
+    FILES_PER_PEER = 4,
+    FILES_SPARE = 256,
 };
 
 struct option {
@@ -70,11 +74,27 @@ static bool set_common(void *socket, const struct plug_settings *settings)
 
 void plug_prepare(void)
 {
+    static bool prepared; // czmq asserts that nothing is open when a limit is set
+
+    if (prepared)
+        return;
+    prepared = true;
     zsys_handler_set(NULL); // signals belong to the program
     zsys_init();
     zsys_set_io_threads(1); // also against ZSYS_* variables of the environment
     zsys_set_max_sockets(SOCKETS_MAX);
     zsys_set_auto_use_fd(0);
+}
+
+void plug_expect_peers(size_t n_peers)
+{
+    struct rlimit limit;
+    rlim_t want = FILES_PER_PEER * n_peers + FILES_SPARE;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= want)
+        return;
+    limit.rlim_cur = want < limit.rlim_max ? want : limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 enum choir_err plug_listen(const struct plug_settings *settings, struct plug *plug)
@@ -106,8 +126,11 @@ static enum choir_err watch(zsock_t *made, zsock_t **monitor)
                        ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
                        ZMQ_EVENT_DISCONNECTED;
     char address[64];
+    uint64_t number;
 
-    snprintf(address, sizeof address, "inproc://plug-%" PRIxPTR, (uintptr_t)made);
+    // A name of its own: one that was used before may still be closing in the background.
+    rng_bytes(&number, sizeof number);
+    snprintf(address, sizeof address, "inproc://plug-%016" PRIx64, number);
     if (zmq_socket_monitor(zsock_resolve(made), address, events) != 0)
         return CHOIR_ERR_IO;
     *monitor = zsock_new(ZMQ_PAIR);
@@ -149,6 +172,12 @@ enum choir_err plug_connect(const struct plug_settings *settings, struct plug *p
 out:
     plug_close(&made);
     return err;
+}
+
+void plug_again(struct plug *plug, const char *endpoint)
+{
+    (void)zmq_disconnect(plug_socket(plug), endpoint); // fails where nothing is left of it
+    (void)zmq_connect(plug_socket(plug), endpoint);
 }
 
 void plug_close(struct plug *plug)

@@ -30,9 +30,13 @@ struct plug_settings {
 /* What a monitor saw of a connection. */
 enum plug_event { PLUG_NOTHING, PLUG_UP, PLUG_DOWN, PLUG_REFUSED, PLUG_CUT_OFF };
 
-/* Prepares ZeroMQ for this process: no signal handlers of its own, its limits. Harmless when
- * repeated; the limits count from the first call. */
+/* Prepares ZeroMQ for this process: no signal handlers of its own, its limits. No ZeroMQ
+ * socket may be open before the first call; later calls do nothing. */
 void plug_prepare(void);
+
+/* Raises the process's soft limit of open files, as far as the hard one allows: a connection
+ * costs a descriptor. */
+void plug_expect_peers(size_t n_peers);
 
 /* A listening ROUTER: only keys that the process's gate (gate.h) admits get in. Fails with
  * CHOIR_ERR_IO (errno says why, EADDRINUSE for a busy address) or CHOIR_ERR_MEMORY. */
@@ -42,6 +46,10 @@ CHOIR_MUST_CHECK enum choir_err plug_listen(const struct plug_settings *settings
 /* A DEALER that connects, and goes on trying, in the background. Fails likewise. */
 CHOIR_MUST_CHECK enum choir_err plug_connect(const struct plug_settings *settings,
                                              struct plug *plug);
+
+/* Connects anew: libzmq gives up for good when the other side refuses a key or breaks the
+ * protocol, and a site may be enrolled a minute later. */
+void plug_again(struct plug *plug, const char *endpoint);
 
 /* Good for an all-zero one. What is queued is still sent for up to two seconds. */
 void plug_close(struct plug *plug);
