@@ -271,11 +271,6 @@ int ledger_outbox(const struct ledger *ledger)
     return ledger->folder;
 }
 
-int ledger_outbox(const struct ledger *ledger)
-{
-    return ledger->folder;
-}
-
 void ledger_head(const struct ledger *ledger, struct head *head)
 {
     *head = ledger->store.head;

@@ -54,8 +54,6 @@ const char *ledger_data_id(const struct ledger *ledger);
 const uint8_t *ledger_public_key(const struct ledger *ledger); // SIGN_PUBLIC_BYTES
 /* The descriptor of the outbox folder, relative to which files are opened; the ledger's own. */
 int ledger_outbox(const struct ledger *ledger);
-/* The descriptor of the outbox folder, below which alone files are opened; stays the ledger's. */
-int ledger_outbox(const struct ledger *ledger);
 /* The newest signed head. */
 void ledger_head(const struct ledger *ledger, struct head *head);
 
