@@ -12,6 +12,11 @@ import sys
 import time
 
 
+# Where a build folder keeps the programs.
+FOLDERS = {"choir": "cli", "choir-node": "node", "choir-aggregator": "aggregator",
+           "choir-audit": "audit", "choir-compare": "examples"}
+
+
 class Failed(Exception):
     """A command did not do what it should; the text says which, and what it printed."""
 
@@ -58,7 +63,7 @@ class Federation:
     # Commands
 
     def program(self, name):
-        return os.path.join(self.build, name)
+        return os.path.join(self.build, FOLDERS[name], name)
 
     def run(self, *command, good=(0,), timeout=120):
         """Runs a program to its end; its standard output. Raises Failed on another exit code."""

@@ -1,0 +1,286 @@
+"""What goes wrong at one site: a clear message on the right side, exit code not 0, nothing lost,
+and nobody else disturbed."""
+import gzip
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+
+import tap
+import federation as fed
+from run_test import LENDERS, audit, short_plan
+
+
+def data_of(site):
+    with open(os.path.join(LENDERS, "data", site + ".csv"), encoding="utf-8") as file:
+        return file.read()
+
+
+def edit(federation, name, change):
+    """Changes the settings of a site."""
+    path = federation.sites[name].config
+    with open(path, encoding="utf-8") as file:
+        settings = json.load(file)
+    change(settings)
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(settings, file)
+
+
+def run_without(folder, spoil, words, rounds=3, approve_all=True, dead=False):
+    """A run in which `spoil` breaks the site west; the others finish, west says why.
+
+    `words` must stand in what west says; `dead`: its node does not even start."""
+    plan = short_plan(folder, rounds, quorum={"phase_deadline_s": 5})
+    federation, _ = fed.from_example(LENDERS, folder, tap.BUILD)
+    try:
+        federation.approve(plan, *[name for name in federation.sites
+                                   if approve_all or name != "west"])
+        spoil(federation)
+        federation.start_aggregator()
+        for name in federation.sites:
+            federation.start_node(name)
+        federation.launch(plan)
+        if dead:
+            west = federation.sites["west"].process
+            federation.wait_for(lambda: west.poll() is not None, "west to give up")
+            tap.check(west.returncode != 0, "west ended as if nothing were wrong")
+        complete = federation.watch(quiet=True, timeout=180)
+        said = federation.tail(federation.sites["west"].log, 200)
+        tap.check(complete, "the others were disturbed\n" + federation.tail(federation.log, 40)
+                  + said)
+        missing = [word for word in words if word not in said]
+        tap.check(not missing, f"west does not say {missing}:\n{said}")
+    finally:
+        federation.stop()
+    papers = federation.collect()
+    verdict = audit(federation, papers, "--root", federation.root)
+    tap.check(verdict.returncode == 0, verdict.stdout + verdict.stderr)
+    return federation, said
+
+
+def spoil_data(text=None, path=None):
+    """Gives west another data file, with `text` as its content."""
+    def change(federation):
+        target = path or os.path.join(federation.sites["west"].folder, "data.csv")
+        if text is not None:
+            with open(target, "wb") as file:
+                file.write(text if isinstance(text, bytes) else text.encode())
+
+        def settings(site):
+            site["data"]["path"] = target
+        edit(federation, "west", settings)
+    return change
+
+
+def replace_field(text, row, column, value):
+    """Row 0 is the header."""
+    lines = text.splitlines()
+    names = [name.strip('"') for name in lines[0].split(",")]
+    fields = lines[row].split(",")
+    fields[names.index(column)] = value
+    lines[row] = ",".join(fields)
+    return "\n".join(lines) + "\n"
+
+
+def a_value_outside_the_schema_is_named_by_row_and_column(folder):
+    text = replace_field(data_of("west"), 5, "int_rate", "999")
+    _, said = run_without(folder, spoil_data(text), ["int_rate"])
+    tap.check("999" not in said.replace("999.", ""), "a value of the data is in the log:\n" + said)
+
+
+def a_value_that_is_not_a_number_is_refused(folder):
+    run_without(folder, spoil_data(replace_field(data_of("west"), 7, "annual_inc", "nan")),
+                ["annual_inc"])
+
+
+def an_unknown_level_is_refused(folder):
+    run_without(folder, spoil_data(replace_field(data_of("west"), 3, "term", "term_99")), ["term"])
+
+
+def a_truncated_gz_is_refused(folder):
+    packed = gzip.compress(data_of("west").encode(), mtime=0)
+    run_without(folder, spoil_data(packed[:len(packed) // 2]), ["data"])
+
+
+def a_file_cut_in_the_middle_of_a_row_is_refused(folder):
+    text = data_of("west")
+    run_without(folder, spoil_data(text[:text.rindex(",")]), ["data"])
+
+
+def a_missing_data_file_is_named_before_anything_starts(folder):
+    run_without(folder, spoil_data(path="/nonexistent/west.csv"), ["/nonexistent/west.csv"],
+                dead=True)
+
+
+def a_plan_that_was_not_approved_is_refused_with_what_to_do(folder):
+    run_without(folder, lambda federation: None, ["approve"], approve_all=False)
+
+
+def a_budget_that_is_too_small_refuses_before_training(folder):
+    def spoil(federation):
+        def settings(site):
+            site["policy"]["budget"] = {"epsilon": 0.01, "delta": 1e-5}
+        edit(federation, "west", settings)
+    federation, _ = run_without(folder, spoil, ["budget"])
+    spent = json.loads(federation.run("choir-node", "budget", "--site",
+                                      federation.sites["west"].config, "--json"))
+    tap.check(spent["epsilon"] == 0, str(spent))
+
+
+def a_noise_below_the_floor_of_the_policy_is_refused(folder):
+    def spoil(federation):
+        def settings(site):
+            site["policy"]["minimum_noise_multiplier"] = 1000.0
+        edit(federation, "west", settings)
+    run_without(folder, spoil, ["noise"])
+
+
+def a_wrong_passphrase_is_told_from_a_broken_key(folder):
+    def spoil(federation):
+        path = os.path.join(federation.sites["west"].folder, "passphrase")
+        with open(path, "w", encoding="ascii") as file:
+            file.write("not the passphrase\n")
+    plan = short_plan(folder, 2)
+    federation, _ = fed.from_example(LENDERS, folder, tap.BUILD)
+    federation.approve(plan)
+    spoil(federation)
+    federation.start_node("west")
+    west = federation.sites["west"].process
+    try:
+        federation.wait_for(lambda: west.poll() is not None, "west to give up")
+        tap.check(west.returncode != 0, "it ended as if nothing were wrong")
+        tap.check("passphrase" in federation.tail(federation.sites["west"].log, 50),
+                  federation.tail(federation.sites["west"].log, 50))
+    finally:
+        federation.stop()
+
+
+def a_site_that_is_not_enrolled_is_turned_away_and_told(folder):
+    plan = short_plan(folder, 3)
+    federation, listed = fed.from_example(LENDERS, folder, tap.BUILD)
+    try:
+        federation.approve(plan)
+        federation.start_aggregator()
+        # A fifth site: on a roster of a later epoch, which the aggregator has not read yet.
+        federation.add_site("island", os.path.join(LENDERS, "data", "west.csv"), "lenders-island",
+                            {**listed["policy"], "budget": {"epsilon": 3.0, "delta": 1e-5}})
+        before = open(federation.roster, "rb").read()
+        federation.enrol("island")
+        island = os.path.join(folder, "island-roster.bin")
+        shutil.copy(federation.roster, island)
+        with open(federation.roster, "wb") as file:
+            file.write(before)
+
+        def settings(site):
+            site["roster"] = island
+        edit(federation, "island", settings)
+        for name in federation.sites:
+            federation.start_node(name)
+        federation.launch(plan)
+        tap.check(federation.watch(quiet=True, timeout=120), federation.tail(federation.log, 40))
+        federation.wait_for(lambda: "enrol" in federation.tail(federation.sites["island"].log, 200)
+                            or "roster" in federation.tail(federation.sites["island"].log, 200),
+                            "island to say that it is not enrolled")
+        tap.check("unknown_key_refused" in open(federation.log, encoding="utf-8").read(),
+                  "the aggregator does not tell of the unknown key")
+    finally:
+        federation.stop()
+
+
+def an_expired_roster_starts_nothing(folder):
+    federation, _ = fed.from_example(LENDERS, folder, tap.BUILD)
+    faketime = shutil.which("faketime")
+    if faketime is None:
+        # The same by patience: a roster that is good for a day, and a clock a year ahead, needs
+        # faketime; without it the unit tests of roster and hub cover the check.
+        raise tap.Skip("needs the package faketime")
+    done = subprocess.run([faketime, "+400 days", federation.program("choir-aggregator"), "run",
+                           "--config", federation.config], capture_output=True, text=True,
+                          timeout=60, check=False)
+    tap.check(done.returncode == 1 and "expired" in done.stderr, done.stderr)
+
+
+def a_busy_port_is_named(folder):
+    federation, _ = fed.from_example(LENDERS, folder, tap.BUILD)
+    with open(federation.config, encoding="utf-8") as file:
+        control = json.load(file)["control"]
+    busy = socket.socket()
+    busy.bind(("127.0.0.1", int(control.rsplit(":", 1)[1])))
+    busy.listen()
+    done = subprocess.run([federation.program("choir-aggregator"), "run", "--config",
+                           federation.config], capture_output=True, text=True, timeout=60,
+                          check=False)
+    busy.close()
+    tap.check(done.returncode == 1, f"exit {done.returncode}")
+    tap.check(control.rsplit(":", 1)[1] in done.stderr, done.stderr)
+
+
+def a_plan_with_a_misspelt_key_is_refused_with_its_line(folder):
+    path = os.path.join(folder, "plan.json")
+    with open(os.path.join(LENDERS, "plan.json"), encoding="utf-8") as file:
+        text = file.read()
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text.replace('"rounds"', '"runds"', 1))
+    federation = fed.Federation(folder, tap.BUILD)
+    done = subprocess.run([federation.program("choir"), "plan", "check", path],
+                          capture_output=True, text=True, check=False)
+    tap.check(done.returncode == 1 and "runds" in done.stderr and "rounds" in done.stderr,
+              done.stderr)
+
+
+def a_full_disk_at_a_site_stops_that_site_only(folder):
+    state = os.path.join(folder, "small")
+    os.makedirs(state)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", state],
+                             capture_output=True, check=False)
+    if mounted.returncode != 0:
+        raise tap.Skip("mounting a small file system is not permitted here")
+    try:
+        def spoil(federation):
+            site = federation.sites["west"]
+            shutil.move(site.state, os.path.join(state, "state"))
+            os.symlink(os.path.join(state, "state"), site.state)
+            with open(os.path.join(state, "ballast"), "wb") as file:
+                try:
+                    while True:
+                        file.write(b"\0" * 4096)
+                        file.flush()
+                except OSError:
+                    pass
+        plan = short_plan(folder, 3, quorum={"phase_deadline_s": 5})
+        federation, _ = fed.from_example(LENDERS, folder, tap.BUILD)
+        try:
+            federation.approve(plan)
+            spoil(federation)
+            federation.start_aggregator()
+            for name in federation.sites:
+                federation.start_node(name)
+            federation.launch(plan)
+            tap.check(federation.watch(quiet=True, timeout=180),
+                      federation.tail(federation.log, 40))
+            said = federation.tail(federation.sites["west"].log, 200)
+            tap.check("error" in said or "failed" in said, said)
+        finally:
+            federation.stop()
+    finally:
+        subprocess.run(["umount", "-l", state], check=False)
+
+
+if __name__ == "__main__":
+    sys.exit(tap.run([a_value_outside_the_schema_is_named_by_row_and_column,
+                      a_value_that_is_not_a_number_is_refused,
+                      an_unknown_level_is_refused,
+                      a_truncated_gz_is_refused,
+                      a_file_cut_in_the_middle_of_a_row_is_refused,
+                      a_missing_data_file_is_named_before_anything_starts,
+                      a_plan_that_was_not_approved_is_refused_with_what_to_do,
+                      a_budget_that_is_too_small_refuses_before_training,
+                      a_noise_below_the_floor_of_the_policy_is_refused,
+                      a_wrong_passphrase_is_told_from_a_broken_key,
+                      a_site_that_is_not_enrolled_is_turned_away_and_told,
+                      an_expired_roster_starts_nothing,
+                      a_busy_port_is_named,
+                      a_plan_with_a_misspelt_key_is_refused_with_its_line,
+                      a_full_disk_at_a_site_stops_that_site_only]))
