@@ -80,7 +80,22 @@ static void a_site_without_data_is_named(void **state)
     assert_non_null(strstr(diag.place, "/nowhere/processed.cleveland.data"));
 }
 
-static void assert_site_reads(const char *example, const char *site)
+static enum choir_err judge(const struct site_policy *policy, const char *example,
+                            const char *plan_name)
+{
+    char folder[MAX_PATH];
+    char path[2 * MAX_PATH];
+    struct plan *plan = NULL;
+    enum choir_err err = CHOIR_OK;
+
+    (void)snprintf(path, sizeof path, "%s/%s", folder_of(example, folder), plan_name);
+    assert_int_equal(plan_read_file(path, &plan, NULL), CHOIR_OK);
+    err = site_policy_allows(policy, plan, NULL);
+    plan_free(plan);
+    return err;
+}
+
+static void assert_site_allows(const char *example, const char *site)
 {
     char folder[MAX_PATH];
     char path[2 * MAX_PATH];
@@ -91,10 +106,12 @@ static void assert_site_reads(const char *example, const char *site)
     if (site_config_read(path, &config, &diag) != CHOIR_OK)
         fail_msg("%s: %s", diag.place, diag.message);
     assert_string_equal(config->name, site);
+    assert_int_equal(judge(&config->policy, example, "plan.json"), CHOIR_OK);
+    assert_int_equal(judge(&config->policy, example, "plan-plain.json"), CHOIR_ERR_REFUSED);
     site_config_free(config);
 }
 
-static void the_shipped_site_settings_are_read(void **state)
+static void the_shipped_settings_allow_the_private_plan_only(void **state)
 {
     static const char *const sites[][2] = {
         {"lenders", "northeast"},
@@ -118,7 +135,7 @@ static void the_shipped_site_settings_are_read(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof sites / sizeof sites[0]; i++)
-        assert_site_reads(sites[i][0], sites[i][1]);
+        assert_site_allows(sites[i][0], sites[i][1]);
 }
 
 static void picking_folds_parts_the_records(void **state)
@@ -149,7 +166,7 @@ int main(void)
         cmocka_unit_test(the_shipped_examples_open_with_both_plans),
         cmocka_unit_test(the_heart_example_opens_with_the_hospitals_files),
         cmocka_unit_test(a_site_without_data_is_named),
-        cmocka_unit_test(the_shipped_site_settings_are_read),
+        cmocka_unit_test(the_shipped_settings_allow_the_private_plan_only),
         cmocka_unit_test(picking_folds_parts_the_records),
     };
 
