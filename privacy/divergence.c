@@ -1,6 +1,7 @@
 #include "privacy/divergence.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 // Below this noise multiplier fractional orders are interpolated: the quadrature would need
@@ -137,13 +138,16 @@ static double log_moment_chord(double rate, double noise_multiplier, double orde
 static double divergence_sampled(double rate, double noise_multiplier, double order,
                                  double (*log_moment)(double, double, double))
 {
+    double unsampled = order / (2.0 * noise_multiplier * noise_multiplier); // sampling only helps
+    bool is_whole = !(order - floor(order) > 0.0);
+
     if (!(rate > 0.0))
         return 0.0;
     if (rate >= 1.0)
-        return order / (2.0 * noise_multiplier * noise_multiplier);
-    if (order - floor(order) > 0.0)
-        return log_moment(rate, noise_multiplier, order) / (order - 1.0);
-    return log_moment_whole(rate, noise_multiplier, order) / (order - 1.0);
+        return unsampled;
+    return fmin(unsampled,
+                (is_whole ? log_moment_whole : log_moment)(rate, noise_multiplier, order) /
+                    (order - 1.0));
 }
 
 double divergence_gaussian(double rate, double noise_multiplier, double order)

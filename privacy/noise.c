@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "privacy/normal.h"
+#include "privacy/vectorised.h"
 
 // docs/noise.md has the proofs of the numbers here.
 static const double max_sum = 0x1p50;       // grid units
@@ -35,8 +36,8 @@ int noise_grid_exponent(double clip_norm, size_t n)
 // sum[i] and the noise are rounded to whole grid units and added exactly: as doubles below
 // 2^53. The two parts of the noise are rounded apart and only their fractions, below 1, are
 // added in floating point.
-static void add_noise(double *restrict sum, const double *restrict first,
-                      const double *restrict second, size_t n, const double scale[3])
+VECTORISED static void add_noise(double *restrict sum, const double *restrict first,
+                                 const double *restrict second, size_t n, const double scale[4])
 {
     for (size_t i = 0; i < n; i++) {
         double large = scale[0] * first[i];
@@ -45,7 +46,7 @@ static void add_noise(double *restrict sum, const double *restrict first,
         double small_units = nearest(small);
         double rest = nearest((large - large_units) + (small - small_units));
 
-        sum[i] = (nearest(sum[i] * scale[2]) + large_units + small_units + rest) / scale[2];
+        sum[i] = (nearest(sum[i] * scale[2]) + large_units + small_units + rest) * scale[3];
     }
 }
 
@@ -73,7 +74,7 @@ enum choir_err noise_release(double *sum, size_t n, double clip_norm, double noi
     }
 
     double mix = mix_of(deviation);
-    const double scale[3] = {deviation * sqrt(1.0 - mix * mix), deviation * mix, 1.0 / grid};
+    const double scale[4] = {deviation * sqrt(1.0 - mix * mix), deviation * mix, 1.0 / grid, grid};
 
     for (size_t done = 0; done < n;) {
         size_t some = n - done < 2 * NORMAL_BLOCK ? n - done : (size_t)2 * NORMAL_BLOCK;

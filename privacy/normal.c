@@ -1,17 +1,9 @@
 #include "privacy/normal.h"
 
-#include <assert.h>
 #include <math.h>
 #include <string.h>
 
-// One body, compiled for each instruction set; the arithmetic is the same in each, because
-// multiplications and additions are never fused (-ffp-contract=off).
-#if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__SANITIZE_ADDRESS__) && \
-    !defined(__clang__)
-#define VECTORISED __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define VECTORISED
-#endif
+#include "privacy/vectorised.h"
 
 #define LOW_63 (UINT64_MAX >> 1)
 

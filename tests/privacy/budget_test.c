@@ -1,0 +1,167 @@
+#include "privacy/budget.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+static const struct budget three = {.epsilon = 3.0, .delta = 1e-5};
+static const struct budget three_or_none = {.epsilon = 3.0, .delta = 1e-5, .allow_none = true};
+
+static struct privacy_event round_of(uint64_t steps)
+{
+    struct privacy_event event = event_of(EVENT_GAUSSIAN);
+
+    event.noise_multiplier = 1.2;
+    event.sampling = SAMPLING_POISSON;
+    event.sampling_rate = 0.05;
+    event.count = steps;
+    return event;
+}
+
+static struct budget_verdict verdict_on(const struct budget *budget,
+                                        const struct privacy_event *events, size_t n,
+                                        const struct privacy_event *event, uint64_t rounds,
+                                        double slack)
+{
+    struct budget_verdict verdict = {0};
+
+    assert_int_equal(budget_decide(budget, events, n, event, rounds, slack, &verdict), CHOIR_OK);
+    return verdict;
+}
+
+static void a_schedule_within_the_budget_is_allowed_with_its_numbers(void **state)
+{
+    struct privacy_event event = round_of(20);
+    struct budget_verdict verdict = verdict_on(&three, NULL, 0, &event, 5, 0.0);
+
+    (void)state;
+    assert_int_equal(verdict.answer, BUDGET_ALLOWED);
+    assert_int_equal(verdict.rounds_fit, 5);
+    assert_true(verdict.epsilon_before <= 0.0);
+    assert_true(verdict.epsilon_after > 0.0 && verdict.epsilon_after <= 3.0);
+    assert_true(fabs(verdict.epsilon_new - verdict.epsilon_after) < 1e-12);
+}
+
+static void a_refusal_names_the_rounds_that_would_fit(void **state)
+{
+    struct privacy_event event = round_of(20);
+    struct budget_verdict refused = verdict_on(&three, NULL, 0, &event, 1000, 0.0);
+    struct budget_verdict allowed = verdict_on(&three, NULL, 0, &event, refused.rounds_fit, 0.0);
+    struct budget_verdict over = verdict_on(&three, NULL, 0, &event, refused.rounds_fit + 1, 0.0);
+
+    (void)state;
+    assert_int_equal(refused.answer, BUDGET_TOO_MUCH);
+    assert_true(refused.epsilon_after > 3.0);
+    assert_in_range(refused.rounds_fit, 1, 999);
+    assert_int_equal(allowed.answer, BUDGET_ALLOWED);
+    assert_int_equal(over.answer, BUDGET_TOO_MUCH);
+}
+
+static void what_was_spent_before_counts(void **state)
+{
+    struct privacy_event event = round_of(20);
+    struct budget_verdict first = verdict_on(&three, NULL, 0, &event, 1000, 0.0);
+    struct privacy_event spent = round_of(20 * first.rounds_fit);
+    struct budget_verdict second = verdict_on(&three, &spent, 1, &event, 1, 0.0);
+
+    (void)state;
+    assert_int_equal(second.answer, BUDGET_TOO_MUCH);
+    assert_int_equal(second.rounds_fit, 0);
+    assert_true(second.epsilon_before <= 3.0 && second.epsilon_after > 3.0);
+    assert_true(second.epsilon_new < second.epsilon_after);
+}
+
+static void slack_is_taken_off_delta(void **state)
+{
+    struct privacy_event event = round_of(20);
+    struct budget_verdict without = verdict_on(&three, NULL, 0, &event, 5, 0.0);
+    struct budget_verdict with = verdict_on(&three, NULL, 0, &event, 5, 5e-6);
+    struct budget_verdict nothing_left = verdict_on(&three, NULL, 0, &event, 5, 1e-5);
+
+    (void)state;
+    assert_true(with.epsilon_after > without.epsilon_after);
+    assert_int_equal(nothing_left.answer, BUDGET_TOO_MUCH);
+    assert_true(isinf(nothing_left.epsilon_after));
+}
+
+static void no_mechanism_needs_a_policy_that_says_so(void **state)
+{
+    struct privacy_event none = event_of(EVENT_NONE);
+    struct budget_verdict refused = verdict_on(&three, NULL, 0, &none, 5, 0.0);
+    struct budget_verdict allowed = verdict_on(&three_or_none, NULL, 0, &none, 5, 0.0);
+
+    (void)state;
+    assert_int_equal(refused.answer, BUDGET_UNPROTECTED);
+    assert_int_equal(refused.rounds_fit, 0);
+    assert_int_equal(allowed.answer, BUDGET_ALLOWED);
+    assert_int_equal(allowed.rounds_fit, 5);
+    assert_true(isinf(allowed.epsilon_after));
+}
+
+static void after_an_unprotected_run_only_the_same_policy_goes_on(void **state)
+{
+    struct privacy_event none = event_of(EVENT_NONE);
+    struct privacy_event event = round_of(20);
+    struct budget_verdict refused = verdict_on(&three, &none, 1, &event, 5, 0.0);
+    struct budget_verdict allowed = verdict_on(&three_or_none, &none, 1, &event, 5, 0.0);
+    struct budget_verdict too_much = verdict_on(&three_or_none, &none, 1, &event, 1000, 0.0);
+
+    (void)state;
+    assert_int_equal(refused.answer, BUDGET_TOO_MUCH);
+    assert_int_equal(allowed.answer, BUDGET_ALLOWED);
+    assert_true(isinf(allowed.epsilon_before) && isinf(allowed.epsilon_after));
+    assert_int_equal(too_much.answer, BUDGET_TOO_MUCH);
+}
+
+static void an_event_that_no_accountant_covers_is_refused(void **state)
+{
+    struct privacy_event event = event_of(EVENT_LAPLACE);
+
+    (void)state;
+    event.scale = 10.0;
+    event.sampling = SAMPLING_POISSON;
+    event.sampling_rate = 0.01;
+    assert_int_equal(verdict_on(&three, NULL, 0, &event, 1, 0.0).answer, BUDGET_NOT_COVERED);
+    assert_int_equal(verdict_on(&three, &event, 1, &event, 1, 0.0).answer, BUDGET_NOT_COVERED);
+}
+
+static void faulty_input_is_an_error(void **state)
+{
+    const struct budget bad[] = {{0.0, 1e-5, false},
+                                 {INFINITY, 1e-5, true},
+                                 {NAN, 1e-5, false},
+                                 {3.0, 0.0, false},
+                                 {3.0, 1.0, false}};
+    struct privacy_event event = round_of(20);
+    struct budget_verdict verdict;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_int_equal(budget_decide(&bad[i], NULL, 0, &event, 5, 0.0, &verdict),
+                         CHOIR_ERR_FORMAT);
+    assert_int_equal(budget_decide(&three, NULL, 0, &event, 5, -1.0, &verdict), CHOIR_ERR_FORMAT);
+    assert_int_equal(budget_decide(&three, NULL, 0, &event, UINT64_MAX, 0.0, &verdict),
+                     CHOIR_ERR_FORMAT);
+    event.noise_multiplier = -1.0;
+    assert_int_equal(budget_decide(&three, NULL, 0, &event, 5, 0.0, &verdict), CHOIR_ERR_FORMAT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_schedule_within_the_budget_is_allowed_with_its_numbers),
+        cmocka_unit_test(a_refusal_names_the_rounds_that_would_fit),
+        cmocka_unit_test(what_was_spent_before_counts),
+        cmocka_unit_test(slack_is_taken_off_delta),
+        cmocka_unit_test(no_mechanism_needs_a_policy_that_says_so),
+        cmocka_unit_test(after_an_unprotected_run_only_the_same_policy_goes_on),
+        cmocka_unit_test(an_event_that_no_accountant_covers_is_refused),
+        cmocka_unit_test(faulty_input_is_an_error),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,110 @@
+#include "privacy/calibrate.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "vectors.h"
+
+static struct privacy_event steps_of(double noise_multiplier, double rate, uint64_t count)
+{
+    struct privacy_event event = event_of(EVENT_GAUSSIAN);
+
+    event.noise_multiplier = noise_multiplier;
+    event.sampling = SAMPLING_POISSON;
+    event.sampling_rate = rate;
+    event.count = count;
+    return event;
+}
+
+static void calibrated_noise_meets_its_target_and_is_not_below_the_truth(void **state)
+{
+    FILE *file = vectors_open("calibration_sigma.csv");
+    struct vector_row row;
+
+    (void)state;
+    while (vectors_next(file, &row)) {
+        double target = vectors_number(&row, 0);
+        double delta = vectors_number(&row, 1);
+        double rate = vectors_number(&row, 2);
+        uint64_t steps = (uint64_t)vectors_number(&row, 3);
+        double noise = NAN;
+        double epsilon = NAN;
+        struct privacy_event event;
+
+        assert_int_equal(calibrate_noise(target, delta, rate, steps, &noise), CHOIR_OK);
+        event = steps_of(noise, rate, steps);
+        assert_int_equal(rdp_epsilon(&event, 1, delta, &epsilon), CHOIR_OK);
+        assert_true(epsilon <= target);
+        assert_true(epsilon >= target * (1.0 - 1e-4));
+        assert_true(noise >= vectors_number(&row, 4) * (1.0 - 1e-6));
+    }
+    (void)fclose(file);
+}
+
+static void impossible_targets_are_refused(void **state)
+{
+    double noise = 0.0;
+
+    (void)state;
+    assert_int_equal(calibrate_noise(0.0, 1e-5, 0.1, 10, &noise), CHOIR_ERR_FORMAT);
+    assert_int_equal(calibrate_noise(1.0, 0.0, 0.1, 10, &noise), CHOIR_ERR_FORMAT);
+    assert_int_equal(calibrate_noise(1.0, 1e-5, 1.1, 10, &noise), CHOIR_ERR_FORMAT);
+    assert_int_equal(calibrate_noise(1e-9, 1e-12, 1.0, 1000000, &noise), CHOIR_ERR_REFUSED);
+}
+
+static void the_largest_number_of_repeats_fits_and_one_more_does_not(void **state)
+{
+    struct privacy_event before = steps_of(2.0, 0.1, 50);
+    struct privacy_event event = steps_of(1.1, 0.01, 20);
+    struct rdp_curve spent;
+    struct rdp_curve after;
+    uint64_t repeats = 0;
+    double epsilon = NAN;
+
+    (void)state;
+    rdp_curve_init(&spent);
+    assert_int_equal(rdp_curve_add(&spent, &before), CHOIR_OK);
+    assert_int_equal(calibrate_repeats(&spent, &event, 3.0, 1e-5, 1000000, &repeats), CHOIR_OK);
+    assert_in_range(repeats, 1, 999999);
+    after = spent;
+    event.count *= repeats;
+    assert_int_equal(rdp_curve_add(&after, &event), CHOIR_OK);
+    assert_int_equal(rdp_curve_epsilon(&after, 1e-5, &epsilon), CHOIR_OK);
+    assert_true(epsilon <= 3.0);
+    event.count = 20;
+    assert_int_equal(rdp_curve_add(&after, &event), CHOIR_OK);
+    assert_int_equal(rdp_curve_epsilon(&after, 1e-5, &epsilon), CHOIR_OK);
+    assert_true(epsilon > 3.0);
+}
+
+static void nothing_fits_a_spent_budget_and_no_more_than_asked_fits_a_large_one(void **state)
+{
+    struct privacy_event event = steps_of(1.1, 0.01, 20);
+    struct rdp_curve spent;
+    uint64_t repeats = 99;
+
+    (void)state;
+    rdp_curve_init(&spent);
+    assert_int_equal(calibrate_repeats(&spent, &event, 100.0, 1e-5, 7, &repeats), CHOIR_OK);
+    assert_int_equal(repeats, 7);
+    assert_int_equal(rdp_curve_add(&spent, &event), CHOIR_OK);
+    assert_int_equal(calibrate_repeats(&spent, &event, 1e-3, 1e-5, 7, &repeats), CHOIR_OK);
+    assert_int_equal(repeats, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(calibrated_noise_meets_its_target_and_is_not_below_the_truth),
+        cmocka_unit_test(impossible_targets_are_refused),
+        cmocka_unit_test(the_largest_number_of_repeats_fits_and_one_more_does_not),
+        cmocka_unit_test(nothing_fits_a_spent_budget_and_no_more_than_asked_fits_a_large_one),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,165 @@
+#include "privacy/mechanism.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "privacy/noise.h"
+#include "privacy/sampler.h"
+
+static const struct mechanism example = {
+    .kind = MECHANISM_DP_SGD,
+    .sampling_rate = 0.05,
+    .local_steps = 20,
+    .n_params = 300,
+    .nominal_size = 1800.0,
+    .clip_norm = 1.0,
+    .noise_multiplier = 1.2,
+};
+
+static struct mechanism made(void)
+{
+    struct mechanism mechanism = example;
+
+    assert_int_equal(mechanism_make(&mechanism), CHOIR_OK);
+    return mechanism;
+}
+
+static void the_event_is_one_round_of_sampled_gaussians(void **state)
+{
+    struct mechanism mechanism = made();
+    struct privacy_event event = mechanism_event(&mechanism);
+
+    (void)state;
+    assert_null(event_problem(&event));
+    assert_int_equal(event.kind, EVENT_GAUSSIAN);
+    assert_int_equal(event.sampling, SAMPLING_POISSON);
+    assert_int_equal(event.count, 20);
+    assert_true(fabs(event.sampling_rate - 0.05) <= 0.0);
+    assert_true(event.noise_multiplier < 1.2 && event.noise_multiplier > 1.2 * 0.995);
+}
+
+static void no_mechanism_is_an_unprotected_event(void **state)
+{
+    struct mechanism mechanism = example;
+    struct privacy_event event;
+
+    (void)state;
+    mechanism.kind = MECHANISM_NONE;
+    mechanism.noise_multiplier = 0.0;
+    assert_int_equal(mechanism_make(&mechanism), CHOIR_OK);
+    event = mechanism_event(&mechanism);
+    assert_int_equal(event.kind, EVENT_NONE);
+    assert_null(event_problem(&event));
+    assert_true(mechanism_delta_slack(&mechanism, 1.0, 30) <= 0.0);
+}
+
+static void the_divisor_is_public_and_the_cap_is_far_above_the_mean(void **state)
+{
+    struct mechanism mechanism = made();
+
+    (void)state;
+    assert_true(fabs(mechanism.divisor - 90.0) < 1e-12);
+    assert_int_equal(mechanism.rows_max, 2700);
+    assert_true(sampler_overflow(0.05, mechanism.rows_max, mechanism.batch_cap) < 1e-15);
+    assert_true(mechanism_allows_rows(&mechanism, 2700));
+    assert_false(mechanism_allows_rows(&mechanism, 2701));
+}
+
+static void the_slack_is_small_beside_a_usual_delta(void **state)
+{
+    struct mechanism mechanism = made();
+    double slack = mechanism_delta_slack(&mechanism, 3.0, 30);
+
+    (void)state;
+    assert_true(slack > 0.0 && slack < 1e-7);
+    assert_true(mechanism_delta_slack(&mechanism, 3.0, 60) > slack);
+    assert_true(mechanism_delta_slack(&mechanism, 4.0, 30) > slack);
+    assert_true(mechanism_delta_slack(&mechanism, 3.0, 0) <= 0.0);
+}
+
+static void parameters_out_of_range_are_refused(void **state)
+{
+    struct mechanism bad[8];
+
+    (void)state;
+    for (size_t i = 0; i < 8; i++)
+        bad[i] = example;
+    bad[0].sampling_rate = 0.0;
+    bad[1].sampling_rate = 1.1;
+    bad[2].local_steps = 0;
+    bad[3].nominal_size = NAN;
+    bad[4].clip_norm = -1.0;
+    bad[5].noise_multiplier = 0.0;
+    bad[6].noise_multiplier = 0.001; // too little for the grid
+    bad[7].n_params = 0;
+    for (size_t i = 0; i < 8; i++)
+        assert_int_equal(mechanism_make(&bad[i]), CHOIR_ERR_FORMAT);
+}
+
+static void a_round_step_samples_and_releases_by_the_same_numbers(void **state)
+{
+    struct mechanism mechanism = made();
+    struct rng *rng = NULL;
+    uint32_t chosen[1800];
+    double sum[300] = {0};
+    double squares = 0.0;
+    size_t n;
+
+    (void)state;
+    assert_int_equal(rng_start(), CHOIR_OK);
+    assert_int_equal(rng_open_seeded("noise", (const uint8_t[RNG_SEED_BYTES]){9}, &rng), CHOIR_OK);
+    n = mechanism_sample(&mechanism, rng, 1800, chosen);
+    assert_in_range(n, 36, 144); // six deviations
+    assert_int_equal(mechanism_release(&mechanism, sum, rng), CHOIR_OK);
+    for (size_t i = 0; i < 300; i++)
+        squares += sum[i] * sum[i];
+    assert_true(fabs(squares / 300.0 / 1.44 - 1.0) < 6.0 * sqrt(2.0 / 300.0));
+    rng_close(rng);
+}
+
+static void an_unprotected_sum_passes_unless_it_is_no_number(void **state)
+{
+    struct mechanism mechanism = example;
+    double sum[2] = {0.25, 7.0};
+
+    (void)state;
+    mechanism.kind = MECHANISM_NONE;
+    mechanism.n_params = 2;
+    assert_int_equal(mechanism_make(&mechanism), CHOIR_OK);
+    assert_int_equal(mechanism_release(&mechanism, sum, NULL), CHOIR_OK);
+    assert_true(fabs(sum[0] - 0.25) <= 0.0);
+    sum[1] = NAN;
+    assert_int_equal(mechanism_release(&mechanism, sum, NULL), CHOIR_ERR_FORMAT);
+}
+
+static void names_are_found_and_others_are_missing(void **state)
+{
+    enum mechanism_kind kind = MECHANISM_NONE;
+
+    (void)state;
+    assert_int_equal(mechanism_find(mechanism_name(MECHANISM_DP_SGD), &kind), CHOIR_OK);
+    assert_int_equal(kind, MECHANISM_DP_SGD);
+    assert_int_equal(mechanism_find("dp-magic", &kind), CHOIR_ERR_MISSING);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_event_is_one_round_of_sampled_gaussians),
+        cmocka_unit_test(no_mechanism_is_an_unprotected_event),
+        cmocka_unit_test(the_divisor_is_public_and_the_cap_is_far_above_the_mean),
+        cmocka_unit_test(the_slack_is_small_beside_a_usual_delta),
+        cmocka_unit_test(parameters_out_of_range_are_refused),
+        cmocka_unit_test(a_round_step_samples_and_releases_by_the_same_numbers),
+        cmocka_unit_test(an_unprotected_sum_passes_unless_it_is_no_number),
+        cmocka_unit_test(names_are_found_and_others_are_missing),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
