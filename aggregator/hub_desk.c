@@ -111,7 +111,7 @@ static enum choir_err begin(struct hub *hub)
     if (err == CHOIR_OK)
         err = hub_serve_model(hub);
     if (err == CHOIR_OK)
-        err = store_clear(hub->store);
+        err = records_clear(hub->records);
     if (err != CHOIR_OK)
         return err;
     intake_clear(hub->intake);

@@ -214,7 +214,7 @@ static enum choir_err carry_out_one(struct hub *hub, const struct gather_effect 
 
     switch (effect->kind) {
     case GATHER_DO_JOURNAL:
-        return store_append(hub->store, effect->journal.record, effect->journal.len);
+        return records_append(hub->records, effect->journal.record, effect->journal.len);
     case GATHER_DO_SEND:
         return send_effect(hub, effect);
     case GATHER_DO_EXPECT_UPLOAD:

@@ -156,7 +156,7 @@ static enum choir_err open_state(struct hub *hub, struct choir_diag *diag)
     if (err == CHOIR_OK)
         err = in_state(hub, "journal.db", path);
     if (err == CHOIR_OK)
-        err = store_open(path, &hub->store);
+        err = records_open(path, &hub->records);
     if (err != CHOIR_OK)
         return diag_set(diag, err, hub->config->state_dir, "the state folder: %s",
                         err == CHOIR_ERR_AGAIN ? "another aggregator uses it"
@@ -214,7 +214,7 @@ enum choir_err hub_open(const struct aggregator_config *config, struct hub **out
         err = open_machine(hub);
     replay.hub = hub;
     if (err == CHOIR_OK) {
-        err = store_each(hub->store, replay_one, &replay);
+        err = records_each(hub->records, replay_one, &replay);
         if (err != CHOIR_OK)
             diag_set(diag, err, "journal.db", "the journal cannot be read: %s",
                      choir_err_text(err));
@@ -241,7 +241,7 @@ void hub_close(struct hub *hub)
     intake_close(hub->intake);
     link_close(hub->link);
     gather_free(hub->gather);
-    store_close(hub->store);
+    records_close(hub->records);
     annals_close(hub->annals);
     study_close(hub->study);
     keyfile_free(hub->secret);

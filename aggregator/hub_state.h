@@ -11,7 +11,7 @@
 #include "aggregator/desk.h"
 #include "aggregator/hub.h"
 #include "aggregator/intake.h"
-#include "aggregator/store.h"
+#include "aggregator/records.h"
 #include "aggregator/study.h"
 #include "ops/progress.h"
 #include "round/gather.h"
@@ -33,7 +33,7 @@ struct hub {
     uint8_t *secret; // SECRETS_PEER_BYTES, locked memory
     struct link *link;
     struct gather *gather;
-    struct store *store;
+    struct records *records;
     struct annals *annals;
     struct intake *intake;
     struct desk *desk;
