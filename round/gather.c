@@ -302,7 +302,7 @@ static void on_known(struct gather *gather, struct peer *peer, const struct inco
     else if (message->kind == MESSAGE_PLAN_ANSWER)
         gather_on_plan_answer(gather, peer, message);
     else if (message->kind == MESSAGE_HEARTBEAT)
-        gather_on_heartbeat(gather, peer, message);
+        gather_on_heartbeat(gather, peer);
     else if (message->kind == MESSAGE_REFUSE)
         gather_on_refuse(gather, peer, message);
     else if (message->kind == MESSAGE_LEAVE)

@@ -49,12 +49,14 @@ static void welcome(struct gather *gather, const struct peer *peer)
     gather_answer(gather, gather->running ? gather->run.run : no_run, 0, 0, peer->id);
 }
 
-static void tell_run_end(struct gather *gather, const struct peer *peer)
+// That the last run is over, a few times: one of them may be lost.
+static void tell_run_end(struct gather *gather, struct peer *peer)
 {
     size_t before = gather->effects->n;
 
-    if (gather->running || gather->end.at == NULL)
+    if (gather->running || gather->end.at == NULL || peer->n_told_end == GATHER_TELL_END)
         return;
+    peer->n_told_end++;
     gather_send_one(gather, MESSAGE_RUN_END, &gather->end, no_transcript, peer->id);
     if (gather->effects->n > before)
         memcpy(gather->effects->item[before].send.run, gather->end_run, MESSAGE_RUN_BYTES);
@@ -77,6 +79,7 @@ static void new_session(struct gather *gather, struct peer *peer, const uint8_t 
     memcpy(peer->session, session, MESSAGE_NONCE_BYTES);
     peer->joined = true;
     peer->answered = false;
+    peer->n_told_end = 0;
     peer->activity = MESSAGE_IDLE;
     gather_report(gather, MESSAGE_CODE_NONE, peer->id, "site %u has joined", (unsigned)peer->id);
     if (!same_session(peer->attempt_session, session))
@@ -140,11 +143,10 @@ void gather_on_plan_answer(struct gather *gather, struct peer *peer, const struc
     }
 }
 
-void gather_on_heartbeat(struct gather *gather, struct peer *peer, const struct incoming *message)
+void gather_on_heartbeat(struct gather *gather, struct peer *peer)
 {
     peer->activity = gather->message.heartbeat.activity;
-    if (!gather->running && memcmp(message->run, gather->end_run, MESSAGE_RUN_BYTES) == 0)
-        tell_run_end(gather, peer);
+    tell_run_end(gather, peer);
 }
 
 // Refusals that hold for the rest of the run, until the site says otherwise.
@@ -236,6 +238,8 @@ void gather_end_run(struct gather *gather, enum message_code code, const char *t
     memcpy(effect->ended.model_hash, gather->run.model_hash, HASH_BYTES);
     clean_text(effect->ended.text, sizeof effect->ended.text, text);
     gather_everybody(gather, &to);
+    for (size_t i = 0; i < gather->n_peers; i++)
+        gather->peer[i].n_told_end = 0;
     gather_send(gather, MESSAGE_RUN_END, &gather->end, no_transcript, &to);
     gather->running = false;
     gather->opened = false;

@@ -15,6 +15,7 @@ enum {
     GATHER_EXTEND_MAX = 20,  // deadlines a phase may be extended by, while somebody works
     GATHER_PATIENCE = 4,     // deadlines to wait for consents and shares
     GATHER_DEAD_SESSIONS = 4,
+    GATHER_TELL_END = 5, // times a session is told that the run is over
     GATHER_SMALL_BYTES = 512,
     GATHER_SMALL_MAX = 8,
     GATHER_RECORDS_MAX = 6,
@@ -46,6 +47,7 @@ struct peer {
     bool answered, accepted, suspended; // the plan; in this run
     enum message_code code;             // why not
     uint32_t cohort;
+    uint32_t n_told_end;
 
     bool in_attempt, dropped; // in V0; fell out since
     uint8_t attempt_session[MESSAGE_NONCE_BYTES];
@@ -137,7 +139,7 @@ void gather_everybody(struct gather *gather, struct site_set *to);
 void gather_on_join(struct gather *gather, struct peer *peer);
 void gather_on_plan_answer(struct gather *gather, struct peer *peer,
                            const struct incoming *message);
-void gather_on_heartbeat(struct gather *gather, struct peer *peer, const struct incoming *message);
+void gather_on_heartbeat(struct gather *gather, struct peer *peer);
 void gather_on_refuse(struct gather *gather, struct peer *peer, const struct incoming *message);
 void gather_on_leave(struct gather *gather, struct peer *peer);
 void gather_offer_plan(struct gather *gather, const struct site_set *to);
