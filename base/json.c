@@ -1,5 +1,6 @@
 #include "base/json.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <stdarg.h>
@@ -237,13 +238,14 @@ static enum choir_err check_text(const uint8_t *text, size_t len, size_t max, co
                                  struct json_scan *scan, struct choir_diag *diag)
 {
     enum choir_err err;
-    char place[sizeof diag->place];
 
     if (len > max)
         return diag_set(diag, CHOIR_ERR_FORMAT, source, "%zu bytes; at most %zu are read", len,
                         max);
     err = json_scan(text, len, scan);
     if (err == CHOIR_ERR_FORMAT) {
+        char place[sizeof diag->place];
+
         snprintf(place, sizeof place, "%s:%u:", source, scan->line);
         diag_set(diag, err, place, "%s", scan->reason);
     }
@@ -260,6 +262,7 @@ enum choir_err json_parse(const void *text, size_t len, size_t max, const char *
 
     if (err != CHOIR_OK)
         goto out;
+    assert(scan.n_values > 0); // a text that passed holds a value
     err = CHOIR_ERR_MEMORY;
     json = calloc(1, sizeof *json);
     if (json == NULL)
@@ -267,7 +270,7 @@ enum choir_err json_parse(const void *text, size_t len, size_t max, const char *
     json->n_nodes = scan.n_values;
     json->source = strdup(source);
     json->nodes = calloc(json->n_nodes, sizeof *json->nodes);
-    json->members = calloc(json->n_nodes, sizeof *json->members);
+    json->members = calloc(json->n_nodes, sizeof(void *));
     json->tree = cJSON_ParseWithLength(text, len);
     if (json->source == NULL || json->nodes == NULL || json->members == NULL || json->tree == NULL)
         goto out;
@@ -296,7 +299,7 @@ enum choir_err json_read_file(const char *path, size_t max, struct json **out,
     if (err == CHOIR_ERR_FORMAT)
         return diag_set(diag, err, path, "the file holds more than %zu bytes", max);
     if (err == CHOIR_ERR_MISSING || err == CHOIR_ERR_IO)
-        return diag_set(diag, err, path, "cannot be read: %s", strerror(errno));
+        return diag_set(diag, err, path, "cannot be read: %s", strerrordesc_np(errno));
     if (err != CHOIR_OK)
         return err;
     err = json_parse(bytes, len, max, path, out, diag);
@@ -304,58 +307,69 @@ enum choir_err json_read_file(const char *path, size_t max, struct json **out,
     return err;
 }
 
-static enum choir_err get(const struct json_node *node, const char *key, enum json_kind kind,
-                          const struct json_node **out, struct choir_diag *diag)
+// The member, or NULL with the reason in *err.
+static const struct json_node *get(const struct json_node *node, const char *key,
+                                   enum json_kind kind, enum choir_err *err,
+                                   struct choir_diag *diag)
 {
     const struct json_node *member = json_get(node, key);
 
     if (json_kind(node) != JSON_OBJECT)
-        return json_fail(node, diag, CHOIR_ERR_FORMAT, "must be an object; it is %s",
+        *err = json_fail(node, diag, CHOIR_ERR_FORMAT, "must be an object; it is %s",
                          json_kind_text(json_kind(node)));
-    if (member == NULL)
-        return json_fail(node, diag, CHOIR_ERR_MISSING, "the key \"%s\" is missing", key);
-    if (json_kind(member) != kind)
-        return json_fail(member, diag, CHOIR_ERR_FORMAT, "must be %s; it is %s",
+    else if (member == NULL)
+        *err = json_fail(node, diag, CHOIR_ERR_MISSING, "the key \"%s\" is missing", key);
+    else if (json_kind(member) != kind)
+        *err = json_fail(member, diag, CHOIR_ERR_FORMAT, "must be %s; it is %s",
                          json_kind_text(kind), json_kind_text(json_kind(member)));
-    *out = member;
-    return CHOIR_OK;
+    else
+        return member;
+    return NULL;
 }
 
 enum choir_err json_get_node(const struct json_node *node, const char *key, enum json_kind kind,
                              const struct json_node **out, struct choir_diag *diag)
 {
-    return get(node, key, kind, out, diag);
+    enum choir_err err = CHOIR_OK;
+    const struct json_node *member = get(node, key, kind, &err, diag);
+
+    if (member == NULL)
+        return err;
+    *out = member;
+    return CHOIR_OK;
 }
 
 enum choir_err json_get_text(const struct json_node *node, const char *key, const char **out,
                              struct choir_diag *diag)
 {
-    const struct json_node *member = NULL;
-    enum choir_err err = get(node, key, JSON_STRING, &member, diag);
+    enum choir_err err = CHOIR_OK;
+    const struct json_node *member = get(node, key, JSON_STRING, &err, diag);
 
-    if (err == CHOIR_OK)
-        *out = json_text(member);
-    return err;
+    if (member == NULL)
+        return err;
+    *out = json_text(member);
+    return CHOIR_OK;
 }
 
 enum choir_err json_get_bool(const struct json_node *node, const char *key, bool *out,
                              struct choir_diag *diag)
 {
-    const struct json_node *member = NULL;
-    enum choir_err err = get(node, key, JSON_BOOL, &member, diag);
+    enum choir_err err = CHOIR_OK;
+    const struct json_node *member = get(node, key, JSON_BOOL, &err, diag);
 
-    if (err == CHOIR_OK)
-        *out = json_bool(member);
-    return err;
+    if (member == NULL)
+        return err;
+    *out = json_bool(member);
+    return CHOIR_OK;
 }
 
 enum choir_err json_get_number(const struct json_node *node, const char *key, double min,
                                double max, double *out, struct choir_diag *diag)
 {
-    const struct json_node *member = NULL;
-    enum choir_err err = get(node, key, JSON_NUMBER, &member, diag);
+    enum choir_err err = CHOIR_OK;
+    const struct json_node *member = get(node, key, JSON_NUMBER, &err, diag);
 
-    if (err != CHOIR_OK)
+    if (member == NULL)
         return err;
     if (json_number(member) < min || json_number(member) > max)
         return json_fail(member, diag, CHOIR_ERR_FORMAT,
@@ -368,11 +382,11 @@ enum choir_err json_get_number(const struct json_node *node, const char *key, do
 enum choir_err json_get_u64(const struct json_node *node, const char *key, uint64_t min,
                             uint64_t max, uint64_t *out, struct choir_diag *diag)
 {
-    const struct json_node *member = NULL;
-    enum choir_err err = get(node, key, JSON_NUMBER, &member, diag);
+    enum choir_err err = CHOIR_OK;
+    const struct json_node *member = get(node, key, JSON_NUMBER, &err, diag);
     double value;
 
-    if (err != CHOIR_OK)
+    if (member == NULL)
         return err;
     value = json_number(member);
     // Written with a fraction or an exponent a number may be anything: 2^53 bounds the cast.

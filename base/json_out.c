@@ -178,7 +178,7 @@ void json_out_number(struct json_out *out, const char *key, double value)
 
         snprintf(digits, sizeof digits, "%.*g", precision, value);
         back = strtod(digits, NULL);
-        if (memcmp(&back, &value, sizeof value) == 0)
+        if (back <= value && back >= value)
             break;
     }
     put(out, digits, strlen(digits));

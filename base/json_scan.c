@@ -287,6 +287,7 @@ static bool scan_key(struct cursor *c)
     return true;
 }
 
+// NOLINTNEXTLINE(misc-no-recursion): bounded by `depth`
 static bool scan_container(struct cursor *c, unsigned depth)
 {
     bool is_object = *c->at == '{';

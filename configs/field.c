@@ -143,9 +143,9 @@ static enum choir_err unknown_word(const struct target *t, const struct json_nod
 
 static enum choir_err find_word(const struct target *t, const struct json_node *node, unsigned *out)
 {
-    char list[300];
-
     if (json_kind(node) != JSON_STRING) {
+        char list[300];
+
         list_words(t->field->words, t->field->n_words, list, sizeof list);
         return json_fail(node, t->diag, CHOIR_ERR_FORMAT, "must be one of %s; it is %s", list,
                          json_kind_text(json_kind(node)));
@@ -234,18 +234,15 @@ static enum choir_err check_line(const struct target *t, const struct json_node 
 static enum choir_err read_text(const struct target *t)
 {
     enum choir_err err;
-    char *copy;
+    char **to = (char **)(void *)(t->record + t->field->offset);
 
     if (t->field->nullable && json_kind(t->node) == JSON_NULL)
         return CHOIR_OK;
     err = check_line(t, t->node, t->field->min_bytes, t->field->max_bytes);
     if (err != CHOIR_OK)
         return err;
-    copy = strdup(json_text(t->node));
-    if (copy == NULL)
-        return CHOIR_ERR_MEMORY;
-    store(t, &copy, sizeof copy);
-    return CHOIR_OK;
+    *to = strdup(json_text(t->node));
+    return *to == NULL ? CHOIR_ERR_MEMORY : CHOIR_OK;
 }
 
 static enum choir_err read_texts(const struct target *t)
@@ -284,6 +281,7 @@ static enum choir_err read_fill(const struct target *t)
     return CHOIR_OK;
 }
 
+// NOLINTBEGIN(misc-no-recursion): as deep as the tables
 static enum choir_err read_record(const struct field *field, const struct json_node *node,
                                   void *record, struct choir_diag *diag)
 {
@@ -315,7 +313,7 @@ static enum choir_err read_list(const struct target *t)
     items = calloc(n == 0 ? 1 : n, t->field->item_size);
     if (items == NULL)
         return CHOIR_ERR_MEMORY;
-    store(t, &items, sizeof items);
+    memcpy(t->record + t->field->offset, &items, sizeof items);
     memcpy(t->record + t->field->count, &n, sizeof n);
     return read_items(t, items);
 }
@@ -366,6 +364,8 @@ static enum choir_err read_value(const struct target *t)
     return CHOIR_ERR_FORMAT;
 }
 
+// NOLINTEND(misc-no-recursion)
+
 static void store_fallback(const struct target *t)
 {
     unsigned word = (unsigned)t->field->fallback;
@@ -413,6 +413,7 @@ static enum choir_err check_keys(const struct field *fields, size_t n, const str
     return CHOIR_OK;
 }
 
+// NOLINTNEXTLINE(misc-no-recursion): as deep as the tables
 enum choir_err field_read(const struct field *fields, size_t n, const struct json_node *node,
                           void *record, struct choir_diag *diag)
 {
@@ -422,7 +423,8 @@ enum choir_err field_read(const struct field *fields, size_t n, const struct jso
 
     for (size_t i = 0; err == CHOIR_OK && i < n; i++) {
         struct target t = {.field = &fields[i], .record = record, .diag = diag};
-        bool allowed = fields[i].when == 0 || (fields[i].when >> selected & 1) != 0;
+        bool allowed =
+            selector == NULL || fields[i].when == 0 || (fields[i].when >> selected & 1) != 0;
 
         t.node = json_get(node, fields[i].name);
         if (t.node != NULL && !allowed)

@@ -48,24 +48,23 @@ struct field {
     const char *name;
     const char *help;
     enum field_kind kind;
-    bool optional; // then a number, word or bool takes `fallback`, the rest stays zero
-    bool nullable; // FIELD_TEXT: null is allowed and stored as NULL
-    bool selects;  // FIELD_WORD: the `when` of its neighbours refers to this one
-    bool unstored; // checked but not kept
-    uint32_t when; // bits of the selecting words with which the key may stand; 0: always
+    enum field_form form; // FIELD_TEXT
+    uint32_t when;        // bits of the selecting words with which the key may stand; 0: always
+    uint32_t step;        // whole numbers: multiples of it only; 0: any
+    double min, max;      // numbers
+    double fallback;      // default; also the index of a word, or 0 and 1 for a bool
+    bool above_min;       // min itself is not allowed
+    bool below_max;       // max itself is not allowed
+    bool optional;        // then a number, word or bool takes `fallback`, the rest stays zero
+    bool nullable;        // FIELD_TEXT: null is allowed and stored as NULL
+    bool selects;         // FIELD_WORD: the `when` of its neighbours refers to this one
+    bool unstored;        // FIELD_WORD: checked but not kept
 
     // Where it is stored, as offsets into the record
     size_t offset;
     size_t count; // of FIELD_WORDS, FIELD_LIST, FIELD_ARRAY
     size_t given; // of a bool that says whether an optional number was there; 0: none
 
-    double min, max; // numbers
-    bool above_min;  // min itself is not allowed
-    bool below_max;  // max itself is not allowed
-    uint32_t step;   // whole numbers: multiples of it only; 0: any
-    double fallback; // also the index of a word, or 0 and 1 for a bool
-
-    enum field_form form;        // FIELD_TEXT
     size_t min_items, max_items; // of arrays
     size_t min_bytes, max_bytes; // of FIELD_LINE text; max_bytes of each of FIELD_TEXTS
     size_t item_size;            // of a record of FIELD_LIST or FIELD_ARRAY

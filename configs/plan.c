@@ -202,7 +202,7 @@ enum choir_err plan_read_file(const char *path, struct plan **out, struct choir_
         return diag_set(diag, err, path, "a plan has at most %d bytes; this file has more",
                         PLAN_MAX_BYTES);
     if (err == CHOIR_ERR_MISSING || err == CHOIR_ERR_IO)
-        return diag_set(diag, err, path, "cannot be read: %s", strerror(errno));
+        return diag_set(diag, err, path, "cannot be read: %s", strerrordesc_np(errno));
     if (err != CHOIR_OK)
         return err;
     err = plan_read(bytes, len, path, out, diag);

@@ -84,7 +84,7 @@ static void the_cost_covers_the_whole_schedule(void **state)
     event.sampling = SAMPLING_POISSON;
     event.sampling_rate = 0.05;
     event.noise_multiplier = 1.25;
-    event.count = 30 * 20;
+    event.count = 600; // 30 rounds of 20 steps
     assert_int_equal(rdp_epsilon(&event, 1, 1e-5, &epsilon), CHOIR_OK);
     // Never below the ideal mechanism; the slack costs little
     assert_true(cost.epsilon >= epsilon);

@@ -70,7 +70,7 @@ char *sample_change(const char *text, const char *from, const char *to)
 const char *sample_path(const char *name)
 {
     static char path[4096];
-    const char *root = getenv("CHOIR_SOURCE_ROOT");
+    const char *root = getenv("CHOIR_SOURCE_ROOT"); // NOLINT(concurrency-mt-unsafe)
 
     snprintf(path, sizeof path, "%s/%s", root == NULL ? "." : root, name);
     return path;

@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 
+// NOLINTNEXTLINE(readability-identifier-naming): libFuzzer's name
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 // NOLINTNEXTLINE(misc-no-recursion): the reader bounds the depth
