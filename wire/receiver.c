@@ -92,6 +92,8 @@ void receiver_reopen(struct receiver *receiver)
         return;
     receiver->state = state_now(receiver);
     receiver->retry_ms = TRANSFER_RETRY_MS;
+    if (!receiver->settings.fetch)
+        return; // the sender opens again, and that makes us ask
     receiver->fetch_due = receiver->settings.fetch;
     forget_questions(receiver);
 }

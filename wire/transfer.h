@@ -71,7 +71,8 @@ struct receiver_settings {
 CHOIR_MUST_CHECK enum choir_err receiver_new(const struct receiver_settings *settings,
                                              struct receiver **out);
 void receiver_free(struct receiver *receiver);
-/* The connection is new: fetch (or ask for what is missing) at once. */
+/* The connection is new: a download asks at once for what is missing; an upload waits for the
+ * sender, which opens again. */
 void receiver_reopen(struct receiver *receiver);
 /* One message with this receiver's id. Fails with CHOIR_ERR_PEER (makes no sense),
  * CHOIR_ERR_FORGED (shape, hash list or chunk is not what was announced: nothing of it was
