@@ -1,5 +1,6 @@
 #include "train/dataset.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -14,7 +15,8 @@
 #include "tests/train/memory_file.h"
 
 static char level_a[] = "1", level_b[] = "2", level_c[] = "three", code_yes[] = "1",
-            code_more[] = "2", code_no[] = "0", code_gone[] = "-9";
+            code_more[] = "2", code_no[] = "0", code_gone[] = "-9", code_three[] = "3",
+            code_four[] = "4";
 static char *levels[] = {level_a, level_b, level_c}, *yes[] = {code_yes, code_more},
             *no[] = {code_no}, *gone[] = {code_gone};
 static char size_name[] = "size", term_name[] = "term", id_name[] = "id", label_name[] = "Class";
@@ -290,6 +292,44 @@ static void row_lists_are_sorted_and_checked(void **state)
     assert_int_equal(close(fd) + close(bad) + close(twice) + close(negative), 0);
 }
 
+// A hospital's file without a header, with ? for missing and numbers written in two ways.
+static void a_real_hospital_file_is_read(void **state)
+{
+    static char names[14][4];
+    static struct schema_column fields[14];
+    static char *ill[] = {code_yes, code_more, code_three, code_four};
+    const char *folder = getenv("CHOIR_SHARED_DATA"); // NOLINT(concurrency-mt-unsafe)
+    struct dataset *dataset = NULL;
+    struct choir_diag diag = {0};
+    char path[4096];
+    int fd;
+
+    (void)state;
+    (void)snprintf(path, sizeof path, "%s/heart_disease/processed.cleveland.data",
+                   folder != NULL ? folder : "../shared/data");
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        skip();
+        return;
+    }
+    for (size_t i = 0; i < 14; i++) {
+        (void)snprintf(names[i], sizeof names[i], "c%zu", i);
+        fields[i] = (struct schema_column){
+            .name = names[i], .missing = SCHEMA_FLAG, .min = -10, .max = 1000};
+    }
+    fields[13].kind = SCHEMA_IGNORE;
+    schema = (struct schema){
+        .columns = fields, .n_columns = 14, .label = {names[13], {ill, 4}, {no, 1}}};
+    if (dataset_read(fd, "cleveland", &schema, NULL, &dataset, &diag) != CHOIR_OK)
+        fail_msg("%s: %s", diag.place, diag.message);
+    assert_int_equal(dataset->n, 303);
+    assert_int_equal(dataset->d, 26);
+    assert_float_equal(dataset->x[0], (63.0F - 495.0F) / 505.0F, 1e-6F);
+    assert_float_equal(dataset->y[1], 1.0F, 0.0F);
+    dataset_free(dataset);
+    assert_int_equal(close(fd), 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup(f, set_up)
 
 int main(void)
@@ -306,6 +346,7 @@ int main(void)
         TEST(a_gzip_file_is_read_like_its_text),
         TEST(a_gzip_file_cut_anywhere_or_changed_is_refused),
         TEST(row_lists_are_sorted_and_checked),
+        TEST(a_real_hospital_file_is_read),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
