@@ -298,7 +298,8 @@ static void a_real_hospital_file_is_read(void **state)
     static char names[14][4];
     static struct schema_column fields[14];
     static char *ill[] = {code_yes, code_more, code_three, code_four};
-    const char *folder = getenv("CHOIR_SHARED_DATA"); // NOLINT(concurrency-mt-unsafe)
+    const char *given = getenv("CHOIR_SHARED_DATA");  // NOLINT(concurrency-mt-unsafe)
+    const char *usual = getenv("CHOIR_DATA_DEFAULT"); // NOLINT(concurrency-mt-unsafe)
     struct dataset *dataset = NULL;
     struct choir_diag diag = {0};
     char path[4096];
@@ -306,7 +307,9 @@ static void a_real_hospital_file_is_read(void **state)
 
     (void)state;
     (void)snprintf(path, sizeof path, "%s/heart_disease/processed.cleveland.data",
-                   folder != NULL ? folder : "../shared/data");
+                   given != NULL   ? given
+                   : usual != NULL ? usual
+                                   : "../shared/data");
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
         skip();
