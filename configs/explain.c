@@ -59,7 +59,7 @@ static enum choir_err epsilon_of(const struct plan *plan, uint64_t rounds, doubl
     // The slack grows with epsilon, which grows with the slack: a few passes settle both.
     for (int pass = 0; err == CHOIR_OK && pass < SLACK_PASSES; pass++) {
         if (slack >= plan->privacy.delta) {
-            epsilon = INFINITY;
+            epsilon = HUGE_VAL;
             break;
         }
         err = rdp_epsilon(&event, 1, plan->privacy.delta - slack, &epsilon);
@@ -74,7 +74,7 @@ static enum choir_err epsilon_of(const struct plan *plan, uint64_t rounds, doubl
 
 enum choir_err plan_cost(const struct plan *plan, struct plan_cost *out)
 {
-    struct plan_cost cost = {.epsilon = INFINITY, .epsilon_round = INFINITY};
+    struct plan_cost cost = {.epsilon = HUGE_VAL, .epsilon_round = HUGE_VAL};
     enum choir_err err = CHOIR_OK;
 
     cost.bytes_up = plan_layout(plan).n_bytes;
