@@ -96,7 +96,7 @@ enum choir_err budget_decide(const struct budget *budget, const struct privacy_e
                              size_t n, const struct privacy_event *round_event, uint64_t rounds,
                              double delta_slack, struct budget_verdict *verdict)
 {
-    struct budget_verdict made = {BUDGET_TOO_MUCH, INFINITY, INFINITY, INFINITY, 0};
+    struct budget_verdict made = {BUDGET_TOO_MUCH, HUGE_VAL, HUGE_VAL, HUGE_VAL, 0};
     struct rdp_curve spent;
     enum choir_err err;
 
@@ -108,7 +108,7 @@ enum choir_err budget_decide(const struct budget *budget, const struct privacy_e
         err = decide(budget, &spent, round_event, rounds, fmax(0.0, budget->delta - delta_slack),
                      &made);
     if (err == CHOIR_ERR_REFUSED) {
-        made = (struct budget_verdict){BUDGET_NOT_COVERED, INFINITY, INFINITY, INFINITY, 0};
+        made = (struct budget_verdict){BUDGET_NOT_COVERED, HUGE_VAL, HUGE_VAL, HUGE_VAL, 0};
         err = CHOIR_OK;
     }
     if (err == CHOIR_OK)

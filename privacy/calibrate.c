@@ -68,7 +68,7 @@ static enum choir_err fits(const struct question *question, uint64_t n, bool *an
 {
     struct rdp_curve curve = *question->spent;
     struct privacy_event all = *question->event;
-    double cost = INFINITY;
+    double cost = HUGE_VAL;
     enum choir_err err;
 
     *answer = false;
@@ -95,7 +95,7 @@ enum choir_err calibrate_repeats(const struct rdp_curve *spent, const struct pri
 
     if (err != CHOIR_OK)
         return err;
-    start.last = one_more.last; // the costly part is computed once
+    memcpy(start.last, one_more.last, sizeof start.last); // the costly part, computed once
     memcpy(start.last_step, one_more.last_step, sizeof start.last_step);
     while (low < high) {
         uint64_t middle = high - (high - low) / 2;

@@ -25,7 +25,7 @@ static void log_sum_add(struct log_sum *total, double log_term)
 
 static struct log_sum log_sum_empty(void)
 {
-    return (struct log_sum){.max = -INFINITY, .sum = 0.0};
+    return (struct log_sum){.max = -HUGE_VAL, .sum = 0.0};
 }
 
 static double log_sum_value(const struct log_sum *total)
@@ -70,7 +70,9 @@ static double log_moment_whole(double rate, double noise_multiplier, double orde
     double log_out = log1p(-rate);
     double half = 0.5 / noise_multiplier / noise_multiplier;
 
-    for (double k = 2.0; k <= order; k += 1.0) {
+    for (size_t i = 2; i <= (size_t)order; i++) {
+        double k = (double)i;
+
         log_binomial += log((order - k + 1.0) / k);
         log_sum_add(&above_one, log_binomial + k * log_in + (order - k) * log_out +
                                     log_expm1(k * (k - 1.0) * half));
@@ -84,7 +86,7 @@ static double log_excess_series(double x, double order)
     double term = order * (order - 1.0) / 2.0 * x * x;
     double sum = term;
 
-    for (double k = 3.0; k < 100.0 && fabs(term) > 1e-18 * fabs(sum); k += 1.0) {
+    for (int k = 3; k < 100 && fabs(term) > 1e-18 * fabs(sum); k++) {
         term *= x * (order - k + 1.0) / k;
         sum += term;
     }

@@ -22,8 +22,8 @@ enum mechanism_kind {
 
 struct mechanism {
     enum mechanism_kind kind;
-    double sampling_rate;    // (0, 1]
     uint32_t local_steps;    // of one round, at least 1
+    double sampling_rate;    // (0, 1]
     size_t n_params;         // at least 1
     double nominal_size;     // public number of units at the site, at least 1
     double clip_norm;        // dp-sgd: of one unit's gradient, > 0

@@ -6,6 +6,8 @@
 #include "privacy/normal.h"
 #include "privacy/vectorised.h"
 
+enum { PIECE = 2 * NORMAL_BLOCK }; // samples drawn at a time
+
 // docs/noise.md has the proofs of the numbers here.
 static const double max_sum = 0x1p50;       // grid units
 static const double min_deviation = 0x1p12; // grid units
@@ -64,8 +66,8 @@ enum choir_err noise_release(double *sum, size_t n, double clip_norm, double noi
 {
     double grid = ldexp(1.0, grid_exponent);
     double deviation = noise_multiplier * clip_norm / grid;
-    double first[2 * NORMAL_BLOCK];
-    double second[2 * NORMAL_BLOCK];
+    double first[PIECE];
+    double second[PIECE];
 
     if (!(deviation >= min_deviation && deviation <= max_deviation) ||
         !all_within(sum, n, max_sum * grid)) {
@@ -77,7 +79,7 @@ enum choir_err noise_release(double *sum, size_t n, double clip_norm, double noi
     const double scale[4] = {deviation * sqrt(1.0 - mix * mix), deviation * mix, 1.0 / grid, grid};
 
     for (size_t done = 0; done < n;) {
-        size_t some = n - done < 2 * NORMAL_BLOCK ? n - done : (size_t)2 * NORMAL_BLOCK;
+        size_t some = n - done < PIECE ? n - done : (size_t)PIECE;
 
         normal_fill(first, some, rng); // two calls: no pair is shared
         normal_fill(second, some, rng);

@@ -89,7 +89,7 @@ enum choir_err quantize_encode_segment(const struct quantize_layout *layout, siz
     bool is_within = true;
 
     for (size_t i = 0; i < n; i++) {
-        double value = values[i];
+        double value = (double)values[i];
         bool fits = fabs(value) <= layout->bound; // false for NaN
 
         is_within = is_within && fits;

@@ -41,8 +41,7 @@ double rdp_order(size_t i)
 
 void rdp_curve_init(struct rdp_curve *curve)
 {
-    memset(curve, 0, sizeof *curve);
-    curve->last = event_of(EVENT_NONE);
+    memset(curve, 0, sizeof *curve); // no event is encoded as zeros: its count is at least 1
 }
 
 // Standard deviation over sensitivity of the Gaussian that the event amounts to.
@@ -61,7 +60,7 @@ static double pure_epsilon_of(const struct privacy_event *event)
         return 1.0 / event->scale;
     if (event->kind == EVENT_DISCRETE_LAPLACE)
         return event->sensitivity / event->scale;
-    return event->kind == EVENT_EPSILON_DELTA ? event->epsilon : (double)INFINITY;
+    return event->kind == EVENT_EPSILON_DELTA ? event->epsilon : HUGE_VAL;
 }
 
 static bool is_covered(const struct privacy_event *event)
@@ -108,20 +107,23 @@ static double divergence_of(const struct privacy_event *event, double order)
     case EVENT_KINDS:
         break;
     }
-    return INFINITY;
+    return HUGE_VAL;
 }
 
 // Puts the divergences of one step of `event` in curve->last_step, unless they are there.
 static void compute_step(struct rdp_curve *curve, const struct privacy_event *event)
 {
     struct privacy_event one = *event;
+    uint8_t bytes[EVENT_BYTES];
+    struct buf buf = buf_over(bytes, sizeof bytes);
 
     one.count = 1;
-    if (memcmp(&one, &curve->last, sizeof one) == 0)
+    event_encode(&buf, &one);
+    if (memcmp(bytes, curve->last, sizeof bytes) == 0)
         return;
     for (size_t i = 0; i < RDP_ORDERS; i++)
         curve->last_step[i] = divergence_of(event, rdp_order(i));
-    memcpy(&curve->last, &one, sizeof one);
+    memcpy(curve->last, bytes, sizeof bytes);
 }
 
 enum choir_err rdp_curve_add(struct rdp_curve *curve, const struct privacy_event *event)
@@ -162,7 +164,7 @@ enum choir_err rdp_curve_epsilon(const struct rdp_curve *curve, double delta, do
 {
     double failed = -expm1(curve->log_kept); // chance that some epsilon_delta event failed
     double left = (delta - failed) / (1.0 - failed);
-    double best = INFINITY;
+    double best = HUGE_VAL;
 
     if (!(delta >= 0.0 && delta < 1.0))
         return CHOIR_ERR_FORMAT;

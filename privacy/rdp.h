@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/err.h"
 #include "privacy/event.h"
@@ -24,7 +25,7 @@ struct rdp_curve {
     double pure;               // epsilon of the whole as pure DP, infinite if it is not pure
     double log_kept;           // ln of the chance that no epsilon_delta event failed outright
     bool unprotected;          // something was released without noise
-    struct privacy_event last; // whose single step is in last_step: rounds repeat themselves
+    uint8_t last[EVENT_BYTES]; // whose single step is in last_step: rounds repeat themselves
     double last_step[RDP_ORDERS];
 };
 

@@ -10,21 +10,20 @@ enum { COINS = 256 }; // drawn at a time
 
 size_t sampler_draw(struct rng *rng, double rate, size_t n, uint32_t *chosen)
 {
-    uint8_t coins[COINS * 8];
+    uint8_t coins[8 * COINS] = {0};
     size_t n_chosen = 0;
     bool is_all = rate >= 1.0;
     uint64_t threshold;
 
     assert(rate >= 0.0 && rate <= 1.0 && n <= UINT32_MAX);
     threshold = is_all ? 0 : (uint64_t)ldexp(rate, 64); // exact but for bits below 2^-64
-    for (size_t first = 0; first < n; first += COINS) {
-        size_t some = n - first < COINS ? n - first : COINS;
+    for (size_t row = 0; row < n; row++) {
+        size_t coin = row % COINS;
 
-        rng_fill(rng, coins, some * 8);
-        for (size_t i = 0; i < some; i++) { // no branch on a coin: time tells nothing
-            chosen[n_chosen] = (uint32_t)(first + i);
-            n_chosen += (size_t)(is_all | (get_u64(coins + i * 8) < threshold));
-        }
+        if (coin == 0)
+            rng_fill(rng, coins, (n - row < COINS ? n - row : (size_t)COINS) * 8);
+        chosen[n_chosen] = (uint32_t)row; // no branch on a coin: time tells nothing
+        n_chosen += (size_t)(is_all | (get_u64(coins + coin * 8) < threshold));
     }
     rng_wipe(coins, sizeof coins);
     return n_chosen;

@@ -132,8 +132,8 @@ static void an_event_that_no_accountant_covers_is_refused(void **state)
 static void faulty_input_is_an_error(void **state)
 {
     const struct budget bad[] = {{0.0, 1e-5, false},
-                                 {INFINITY, 1e-5, true},
-                                 {NAN, 1e-5, false},
+                                 {HUGE_VAL, 1e-5, true},
+                                 {(double)NAN, 1e-5, false},
                                  {3.0, 0.0, false},
                                  {3.0, 1.0, false}};
     struct privacy_event event = round_of(20);

@@ -32,8 +32,8 @@ static void calibrated_noise_meets_its_target_and_is_not_below_the_truth(void **
         double delta = vectors_number(&row, 1);
         double rate = vectors_number(&row, 2);
         uint64_t steps = (uint64_t)vectors_number(&row, 3);
-        double noise = NAN;
-        double epsilon = NAN;
+        double noise = (double)NAN;
+        double epsilon = (double)NAN;
         struct privacy_event event;
 
         assert_int_equal(calibrate_noise(target, delta, rate, steps, &noise), CHOIR_OK);
@@ -64,7 +64,7 @@ static void the_largest_number_of_repeats_fits_and_one_more_does_not(void **stat
     struct rdp_curve spent;
     struct rdp_curve after;
     uint64_t repeats = 0;
-    double epsilon = NAN;
+    double epsilon = (double)NAN;
 
     (void)state;
     rdp_curve_init(&spent);

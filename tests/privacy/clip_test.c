@@ -18,15 +18,18 @@ static void a_small_gradient_is_left_alone(void **state)
 static void the_bound_holds_although_the_norm_is_off_by_the_slack(void **state)
 {
     (void)state;
-    for (double norm = 0.99; norm < 1e9; norm *= 1.01)
+    for (int i = 0; i < 2000; i++) {
+        double norm = 0.99 * pow(1.01, i);
+
         assert_true(norm * (1.0 + CLIP_SLACK) * clip_factor(norm, 1.0) <= 1.0);
+    }
 }
 
 static void a_norm_that_is_no_number_gives_factor_zero(void **state)
 {
     (void)state;
-    assert_true(clip_factor(NAN, 1.0) <= 0.0);
-    assert_true(clip_factor(INFINITY, 1.0) <= 0.0);
+    assert_true(clip_factor((double)NAN, 1.0) <= 0.0);
+    assert_true(clip_factor(HUGE_VAL, 1.0) <= 0.0);
 }
 
 static void a_long_vector_is_cut_to_the_clip_norm(void **state)

@@ -63,23 +63,27 @@ static void quadrature_meets_the_exact_sum_beside_a_whole_order(void **state)
     (void)state;
     for (size_t i = 0; i < 6; i++)
         for (size_t j = 0; j < 5; j++)
-            for (double order = 2.0; order < 12.0; order += 3.0)
-                assert_near(divergence_gaussian(rates[j], noise[i], nextafter(order, 99.0)),
-                            divergence_gaussian(rates[j], noise[i], order), 1e-9);
+            for (int order = 2; order < 12; order += 3)
+                assert_near(divergence_gaussian(rates[j], noise[i], nextafter((double)order, 99.0)),
+                            divergence_gaussian(rates[j], noise[i], (double)order), 1e-9);
 }
 
 static void the_discrete_gaussian_is_never_below_the_gaussian(void **state)
 {
     (void)state;
-    for (double order = 1.1; order < 12.0; order += 0.3)
+    for (int i = 0; i < 36; i++) {
+        double order = 1.1 + 0.3 * i;
+
         assert_true(divergence_discrete_gaussian(0.05, 0.8, order) >=
                     divergence_gaussian(0.05, 0.8, order) * (1.0 - 1e-12));
+    }
 }
 
 static void tiny_noise_is_bounded_and_finite(void **state)
 {
     (void)state;
-    for (double order = 1.01; order < 12.0; order += 0.37) {
+    for (int i = 0; i < 30; i++) {
+        double order = 1.01 + 0.37 * i;
         double got = divergence_gaussian(0.01, 1e-3, order);
 
         assert_true(isfinite(got) && got > 0.0);
@@ -92,7 +96,8 @@ static void divergence_grows_with_order_and_rate_and_falls_with_noise(void **sta
     double before = 0.0;
 
     (void)state;
-    for (double order = 1.1; order < 20.0; order += 0.1) {
+    for (int i = 11; i < 200; i++) {
+        double order = i / 10.0;
         double got = divergence_gaussian(0.02, 1.1, order);
 
         assert_true(got >= before);
@@ -108,7 +113,8 @@ static void pure_dp_stays_below_epsilon_and_above_laplace(void **state)
 
     (void)state;
     for (size_t i = 0; i < 5; i++)
-        for (double order = 1.01; order < 5000.0; order *= 1.7) {
+        for (int k = 0; k < 16; k++) {
+            double order = 1.01 * pow(1.7, k);
             double got = divergence_pure(epsilon[i], order);
 
             assert_true(got > 0.0 && got <= epsilon[i]);

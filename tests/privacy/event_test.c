@@ -100,7 +100,7 @@ static void an_event_that_never_happened_is_not_written(void **state)
 
 static void noise_of_zero_below_zero_or_nan_is_a_problem(void **state)
 {
-    const double bad[] = {0.0, -1.0, NAN, INFINITY};
+    const double bad[] = {0.0, -1.0, (double)NAN, HUGE_VAL};
 
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -113,7 +113,7 @@ static void noise_of_zero_below_zero_or_nan_is_a_problem(void **state)
 
 static void a_rate_outside_zero_to_one_is_a_problem(void **state)
 {
-    const double bad[] = {1.0000001, -1e-9, -0.0, NAN};
+    const double bad[] = {1.0000001, -1e-9, -0.0, (double)NAN};
 
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -151,7 +151,7 @@ static void a_whole_number_is_wanted_where_it_is(void **state)
     (void)state;
     assert_int_equal(event_set(&event, "steps", 2.5), CHOIR_ERR_FORMAT);
     assert_int_equal(event_set(&event, "steps", -1.0), CHOIR_ERR_FORMAT);
-    assert_int_equal(event_set(&event, "steps", NAN), CHOIR_ERR_FORMAT);
+    assert_int_equal(event_set(&event, "steps", (double)NAN), CHOIR_ERR_FORMAT);
     assert_int_equal(event_set(&event, "count", 1e300), CHOIR_ERR_FORMAT);
     assert_int_equal(event_set(&event, "steps", 1000.0), CHOIR_OK);
     assert_int_equal(event.steps, 1000);

@@ -93,7 +93,7 @@ static void parameters_out_of_range_are_refused(void **state)
     bad[0].sampling_rate = 0.0;
     bad[1].sampling_rate = 1.1;
     bad[2].local_steps = 0;
-    bad[3].nominal_size = NAN;
+    bad[3].nominal_size = (double)NAN;
     bad[4].clip_norm = -1.0;
     bad[5].noise_multiplier = 0.0;
     bad[6].noise_multiplier = 0.001; // too little for the grid
@@ -134,7 +134,7 @@ static void an_unprotected_sum_passes_unless_it_is_no_number(void **state)
     assert_int_equal(mechanism_make(&mechanism), CHOIR_OK);
     assert_int_equal(mechanism_release(&mechanism, sum, NULL), CHOIR_OK);
     assert_true(fabs(sum[0] - 0.25) <= 0.0);
-    sum[1] = NAN;
+    sum[1] = (double)NAN;
     assert_int_equal(mechanism_release(&mechanism, sum, NULL), CHOIR_ERR_FORMAT);
 }
 

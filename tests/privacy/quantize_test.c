@@ -67,7 +67,7 @@ static void a_scale_too_coarse_or_out_of_range_is_refused(void **state)
     assert_int_equal(quantize_layout_make(0, 32, 4, 1.0, &layout), CHOIR_ERR_FORMAT);
     assert_int_equal(quantize_layout_make(1, 32, 0, 1.0, &layout), CHOIR_ERR_FORMAT);
     assert_int_equal(quantize_layout_make(1, 16, 32768, 1.0, &layout), CHOIR_ERR_FORMAT);
-    assert_int_equal(quantize_layout_make(1, 32, 4, NAN, &layout), CHOIR_ERR_FORMAT);
+    assert_int_equal(quantize_layout_make(1, 32, 4, (double)NAN, &layout), CHOIR_ERR_FORMAT);
     assert_int_equal(quantize_layout_make(1, 32, 4, 0.0, &layout), CHOIR_ERR_FORMAT);
 }
 

@@ -24,7 +24,7 @@ static struct privacy_event gaussian(double noise_multiplier, double rate, uint6
 
 static double epsilon_of(const struct privacy_event *event, double delta)
 {
-    double epsilon = NAN;
+    double epsilon = (double)NAN;
 
     assert_int_equal(rdp_epsilon(event, 1, delta, &epsilon), CHOIR_OK);
     return epsilon;
@@ -59,9 +59,9 @@ static void accounting_cases_are_between_the_truth_and_the_reference(void **stat
     while (vectors_next(file, &row)) {
         struct privacy_event events[VECTOR_EVENTS];
         size_t n = vectors_events(row.field[4], events);
-        double reference = row.field[2][0] == '-' ? (double)INFINITY : vectors_number(&row, 2);
+        double reference = row.field[2][0] == '-' ? HUGE_VAL : vectors_number(&row, 2);
         double truth = vectors_number(&row, 3);
-        double epsilon = NAN;
+        double epsilon = (double)NAN;
         enum choir_err err = rdp_epsilon(events, n, vectors_number(&row, 1), &epsilon);
 
         if (err == CHOIR_ERR_REFUSED && isinf(reference))
@@ -80,8 +80,8 @@ static void accounting_cases_are_between_the_truth_and_the_reference(void **stat
 static void at_published_orders(const struct privacy_event *events, size_t n, double delta,
                                 double *classic, double *improved)
 {
-    *classic = INFINITY;
-    *improved = INFINITY;
+    *classic = HUGE_VAL;
+    *improved = HUGE_VAL;
     for (int i = 11; i < 109 + 53; i++) {
         double order = i <= 109 ? i / 10.0 : i - 98;
         double sum = 0.0;
@@ -106,7 +106,7 @@ static void published_values_are_met(void **state)
         double delta = vectors_number(&row, 0);
         double classic;
         double improved;
-        double epsilon = NAN;
+        double epsilon = (double)NAN;
 
         assert_int_equal(rdp_epsilon(events, n, delta, &epsilon), CHOIR_OK);
         assert_true(epsilon >= vectors_number(&row, 3));
@@ -137,7 +137,7 @@ static void n_times_one_event_is_one_event_n_times(void **state)
         struct privacy_event event[VECTOR_EVENTS];
         struct rdp_curve curve;
         double together;
-        double apart = NAN;
+        double apart = (double)NAN;
 
         (void)snprintf(words, sizeof words, "%s", text[i]);
         assert_int_equal(vectors_events(words, event), 1);
@@ -171,7 +171,7 @@ static void nothing_released_costs_nothing(void **state)
 {
     struct privacy_event never = gaussian(1.0, 0.01, 0);
     struct privacy_event nobody = gaussian(1.0, 0.0, 10);
-    double epsilon = NAN;
+    double epsilon = (double)NAN;
 
     (void)state;
     assert_true(epsilon_of(&never, 1e-5) <= 0.0 && epsilon_of(&nobody, 1e-5) <= 0.0);
@@ -194,7 +194,7 @@ static void delta_zero_is_infinite_but_for_pure_dp(void **state)
 
 static void a_delta_outside_zero_to_one_is_an_error(void **state)
 {
-    const double bad[] = {1.0, 1.5, -1e-9, NAN};
+    const double bad[] = {1.0, 1.5, -1e-9, (double)NAN};
     struct privacy_event event = gaussian(1.0, 0.01, 10);
     double epsilon = 7.0;
 
@@ -217,7 +217,7 @@ static void faulty_and_uncovered_events_leave_the_curve_alone(void **state)
     struct privacy_event faulty = gaussian(-1.0, 0.01, 10);
     struct privacy_event uncovered = event_of(EVENT_LAPLACE);
     struct rdp_curve curve;
-    double epsilon = NAN;
+    double epsilon = (double)NAN;
 
     (void)state;
     uncovered.scale = 1.0;

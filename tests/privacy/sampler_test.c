@@ -94,11 +94,13 @@ static void all_coins_are_drawn_whatever_comes_out(void **state)
 // P[Bin(n, p) > cap], summed exactly.
 static double tail(double rate, int n, int cap)
 {
+    double term = pow(1.0 - rate, n);
     double sum = 0.0;
 
-    for (int k = cap + 1; k <= n; k++)
-        sum += exp(lgamma(n + 1.0) - lgamma(k + 1.0) - lgamma(n - k + 1.0) + k * log(rate) +
-                   (n - k) * log1p(-rate));
+    for (int k = 0; k < n; k++) {
+        term *= (n - k) / (k + 1.0) * rate / (1.0 - rate); // P[Bin = k + 1]
+        sum += k + 1 > cap ? term : 0.0;
+    }
     return sum;
 }
 
