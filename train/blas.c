@@ -10,6 +10,8 @@
 // Both are exported by OpenBLAS builds that choose their kernels at run time.
 extern void gotoblas_dynamic_init(void) __attribute__((weak));
 extern void gotoblas_dynamic_quit(void) __attribute__((weak));
+// Ends the worker threads that the library starts when it is loaded.
+extern int blas_thread_shutdown_(void) __attribute__((weak));
 
 enum { TEST_SIZE = 256, TEST_RUNS = 5 };
 
@@ -75,6 +77,8 @@ void blas_start(void)
         repaired = true;
     }
     openblas_set_num_threads(1);
+    if (blas_thread_shutdown_ != NULL)
+        (void)blas_thread_shutdown_();
 }
 
 const char *blas_kernel_name(void)

@@ -10,9 +10,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Repairs the choice of kernels where it is below the processor's abilities and sets one
- * thread. Called once by a program, in its only thread, before any other thread starts and
- * before the first trainer or evaluation; further calls do nothing. */
+/* Repairs the choice of kernels where it is below the processor's abilities and ends the
+ * library's own threads, so that a process can be sealed or forked as one thread. Called once by
+ * a program before it starts other threads and before the first trainer or evaluation; further
+ * calls do nothing. */
 void blas_start(void);
 
 /* The kernels in use, such as "SkylakeX"; never NULL. */

@@ -1,5 +1,6 @@
 #include "train/blas.h"
 
+#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -56,11 +57,30 @@ static void the_kernels_are_known_and_as_fast_as_the_processor_allows(void **sta
     print_message("# kernels %s%s\n", blas_kernel_name(), blas_was_repaired() ? ", repaired" : "");
 }
 
+static void the_library_keeps_no_thread_of_its_own(void **state)
+{
+    size_t n_threads = 0;
+    DIR *folder = opendir("/proc/self/task");
+    struct dirent *entry;
+
+    (void)state;
+    if (folder == NULL) {
+        skip();
+        return;
+    }
+    blas_start();
+    while ((entry = readdir(folder)) != NULL) // NOLINT(concurrency-mt-unsafe)
+        n_threads += entry->d_name[0] != '.' ? 1 : 0;
+    assert_int_equal(closedir(folder), 0);
+    assert_int_equal(n_threads, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_four_ways_of_storing_give_the_product),
         cmocka_unit_test(a_part_of_a_wider_matrix_is_taken),
+        cmocka_unit_test(the_library_keeps_no_thread_of_its_own),
         cmocka_unit_test(the_kernels_are_known_and_as_fast_as_the_processor_allows),
     };
 
