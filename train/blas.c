@@ -11,6 +11,7 @@
 extern void gotoblas_dynamic_init(void) __attribute__((weak));
 extern void gotoblas_dynamic_quit(void) __attribute__((weak));
 // Ends the worker threads that the library starts when it is loaded.
+// NOLINTNEXTLINE(readability-identifier-naming): the library's name
 extern int blas_thread_shutdown_(void) __attribute__((weak));
 
 enum { TEST_SIZE = 256, TEST_RUNS = 5 };
