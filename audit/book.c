@@ -1,0 +1,165 @@
+#include "audit/book.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "privacy/rdp.h"
+
+/* What filling the index needs beside the book. */
+struct filling {
+    struct book *book;
+    struct choir_diag *diag;
+};
+
+static int compare_commits(const void *a, const void *b)
+{
+    const struct book_commit *left = a;
+    const struct book_commit *right = b;
+    int order = memcmp(left->run, right->run, sizeof left->run);
+
+    if (order != 0)
+        return order;
+    return (left->round > right->round) - (left->round < right->round);
+}
+
+static enum choir_err complain(struct filling *filling, size_t index, const char *what)
+{
+    snprintf(filling->diag->message, sizeof filling->diag->message, "entry %zu: %s", index, what);
+    return CHOIR_ERR_FORGED;
+}
+
+static enum choir_err index_entry(void *context, size_t index, const struct entry *entry)
+{
+    struct filling *filling = context;
+    struct book *book = filling->book;
+    enum choir_err err;
+
+    if (entry->kind == ENTRY_GENESIS)
+        book->genesis = entry->genesis;
+    if (entry->kind != ENTRY_RESERVE && entry->kind != ENTRY_COMMIT)
+        return CHOIR_OK;
+    if (strcmp(entry->spend.data_id, book->genesis.name) != 0)
+        return complain(filling, index, "names other data than the ledger is for");
+    err = total_add(&book->total, entry);
+    if (err == CHOIR_ERR_FORGED)
+        return complain(filling, index,
+                        entry->kind == ENTRY_RESERVE
+                            ? "reserves a run a second time"
+                            : "commits a round that is not reserved, or with other terms");
+    if (err != CHOIR_OK || entry->kind == ENTRY_RESERVE)
+        return err;
+    book->commits[book->n_commits].round = entry->spend.first_round;
+    memcpy(book->commits[book->n_commits].run, entry->spend.run, ENTRY_RUN_BYTES);
+    memcpy(book->commits[book->n_commits].digest, entry->spend.update_digest, HASH_BYTES);
+    memcpy(book->commits[book->n_commits].plan_hash, entry->spend.plan_hash, HASH_BYTES);
+    book->n_commits++;
+    return CHOIR_OK;
+}
+
+static enum choir_err find_double(struct filling *filling)
+{
+    struct book *book = filling->book;
+
+    qsort(book->commits, book->n_commits, sizeof *book->commits, compare_commits);
+    for (size_t i = 1; i < book->n_commits; i++) {
+        if (compare_commits(&book->commits[i - 1], &book->commits[i]) == 0) {
+            snprintf(filling->diag->message, sizeof filling->diag->message,
+                     "round %" PRIu64 " is committed twice", book->commits[i].round);
+            return CHOIR_ERR_FORGED;
+        }
+    }
+    return CHOIR_OK;
+}
+
+enum choir_err book_open(const char *path, struct book *out, struct choir_diag *diag)
+{
+    struct filling filling = {.book = out, .diag = diag};
+    enum choir_err err;
+    size_t len = 0;
+
+    memset(out, 0, sizeof *out);
+    memset(diag, 0, sizeof *diag);
+    out->path = strdup(path);
+    if (out->path == NULL)
+        return CHOIR_ERR_MEMORY;
+    err = file_read(path, LEDGERFILE_BYTES_MAX, &out->bytes, &len);
+    if (err != CHOIR_OK) {
+        snprintf(diag->message, sizeof diag->message, "cannot be read: %s", choir_err_text(err));
+        return err;
+    }
+    err = ledgerfile_read(out->bytes, len, &out->file);
+    if (err != CHOIR_OK) {
+        snprintf(diag->message, sizeof diag->message,
+                 "not a ledger or log file, or cut short, or damaged");
+        return err;
+    }
+    err = ledgerfile_check(&out->file, diag);
+    if (err != CHOIR_OK)
+        return err;
+    out->commits = calloc(out->file.n_lines, sizeof *out->commits);
+    if (out->commits == NULL)
+        return CHOIR_ERR_MEMORY;
+    err = book_each(out, index_entry, &filling);
+    return err == CHOIR_OK ? find_double(&filling) : err;
+}
+
+void book_close(struct book *book)
+{
+    free(book->path);
+    free(book->bytes);
+    free(book->commits);
+    ledgerfile_free(&book->file);
+    total_free(&book->total);
+    memset(book, 0, sizeof *book);
+}
+
+const struct book_commit *book_commit_of(const struct book *book, const uint8_t *run,
+                                         uint64_t round)
+{
+    struct book_commit key = {.round = round};
+
+    memcpy(key.run, run, sizeof key.run);
+    if (book->n_commits == 0)
+        return NULL;
+    return bsearch(&key, book->commits, book->n_commits, sizeof key, compare_commits);
+}
+
+enum choir_err book_each(const struct book *book, book_visit *visit, void *context)
+{
+    enum choir_err err = CHOIR_OK;
+    struct entry *entry = malloc(sizeof *entry);
+
+    if (entry == NULL)
+        return CHOIR_ERR_MEMORY;
+    for (size_t i = 0; i < book->file.n_lines && err == CHOIR_OK; i++) {
+        err = entry_decode(book->file.lines[i].bytes, book->file.lines[i].len, entry);
+        if (err == CHOIR_OK)
+            err = visit(context, i, entry);
+    }
+    free(entry);
+    return err;
+}
+
+enum choir_err book_epsilon(const struct book *book, bool reserved, double *epsilon, double *delta)
+{
+    struct privacy_event *events = NULL;
+    size_t n = 0;
+    double slack = 0.0;
+    uint64_t rounds = 0;
+    enum choir_err err = total_events(&book->total, reserved, &events, &n, &slack, &rounds);
+
+    *delta = 0.0;
+    for (size_t i = 0; i < book->total.n; i++) {
+        double stated = book->total.runs[i].reserve.delta;
+
+        if (i == 0 || stated < *delta)
+            *delta = stated;
+    }
+    if (err == CHOIR_OK)
+        err = rdp_epsilon(events, n, *delta > slack ? *delta - slack : 0.0, epsilon);
+    free(events);
+    return err;
+}

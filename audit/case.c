@@ -1,0 +1,180 @@
+#include "audit/case.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/json.h"
+
+enum { PLAN_FILE_MAX = 256 << 10 };
+
+static void load_roster(struct audit_case *audit, const char *path)
+{
+    struct roster *roster = &audit->rosters[audit->n_rosters];
+    enum choir_err err = roster_read(path, audit->anchored ? audit->root : NULL, roster);
+
+    if (err == CHOIR_OK) {
+        report_good(&audit->report, path, "roster of \"%s\", epoch %llu, %zu sites%s", roster->name,
+                    (unsigned long long)roster->epoch, roster->n_sites,
+                    audit->anchored ? ", signed by the root" : "; signed, but by whom?");
+        audit->n_rosters++;
+    } else if (err == CHOIR_ERR_IO || err == CHOIR_ERR_MEMORY) {
+        report_unknown(&audit->report, path, "cannot be read: %s", choir_err_text(err));
+    } else {
+        report_bad(&audit->report, path, "%s",
+                   err == CHOIR_ERR_FORGED ? "the roster is not signed by the root key"
+                                           : "not a roster, or damaged");
+    }
+}
+
+static void load_book(struct audit_case *audit, const char *path)
+{
+    struct book *book = &audit->books[audit->n_books];
+    struct choir_diag diag;
+    enum choir_err err = book_open(path, book, &diag);
+
+    if (err == CHOIR_OK) {
+        audit->n_books++;
+        return;
+    }
+    if (err == CHOIR_ERR_IO || err == CHOIR_ERR_MEMORY || err == CHOIR_ERR_MISSING)
+        report_unknown(&audit->report, path, "%s", diag.message);
+    else
+        report_bad(&audit->report, path, "%s", diag.message);
+    book_close(book);
+}
+
+// What a ledger must agree with; the rest of a plan is for those who run it.
+static enum choir_err read_plan(const struct json_node *root, struct case_plan *plan)
+{
+    const struct json_node *privacy = json_get(root, "privacy");
+    const struct json_node *training = json_get(root, "training");
+    const char *mechanism = "";
+    enum choir_err err = json_get_text(privacy, "mechanism", &mechanism, NULL);
+
+    if (err == CHOIR_OK)
+        err = json_get_u64(root, "rounds", 1, ENTRY_ROUND_MAX, &plan->rounds, NULL);
+    if (err == CHOIR_OK)
+        err = json_get_u64(training, "local_steps", 1, UINT32_MAX, &plan->local_steps, NULL);
+    if (err == CHOIR_OK)
+        err = json_get_number(privacy, "sampling_rate", 0.0, 1.0, &plan->sampling_rate, NULL);
+    if (err != CHOIR_OK || strlen(mechanism) >= sizeof plan->mechanism)
+        return CHOIR_ERR_FORMAT;
+    memcpy(plan->mechanism, mechanism, strlen(mechanism) + 1);
+    if (strcmp(mechanism, "none") == 0)
+        return CHOIR_OK;
+    err = json_get_number(privacy, "noise_multiplier", 0.0, 1e9, &plan->noise_multiplier, NULL);
+    if (err == CHOIR_OK)
+        err = json_get_number(privacy, "delta", 0.0, 1.0, &plan->delta, NULL);
+    return err;
+}
+
+static enum choir_err load_plan(struct audit_case *audit, const char *path)
+{
+    struct case_plan *plan = &audit->plans[audit->n_plans];
+    struct json *json = NULL;
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    enum choir_err err = file_read(path, PLAN_FILE_MAX, &bytes, &len);
+
+    if (err != CHOIR_OK) {
+        report_unknown(&audit->report, path, "cannot be read: %s", choir_err_text(err));
+        return err == CHOIR_ERR_MEMORY ? err : CHOIR_OK;
+    }
+    plan->path = path;
+    hash_bytes(plan->hash, bytes, len);
+    if (json_parse(bytes, len, PLAN_FILE_MAX, path, &json, NULL) == CHOIR_OK)
+        plan->readable = read_plan(json_root(json), plan) == CHOIR_OK;
+    audit->n_plans++;
+    json_free(json);
+    free(bytes);
+    return CHOIR_OK;
+}
+
+enum choir_err case_load(struct audit_case *audit)
+{
+    enum choir_err err = CHOIR_OK;
+    size_t n = audit->evidence.n + 1;
+
+    audit->rosters = calloc(n, sizeof *audit->rosters);
+    audit->books = calloc(n, sizeof *audit->books);
+    audit->plans = calloc(n, sizeof *audit->plans);
+    if (audit->rosters == NULL || audit->books == NULL || audit->plans == NULL)
+        return CHOIR_ERR_MEMORY;
+    for (size_t i = 0; i < audit->evidence.n && err == CHOIR_OK; i++) {
+        const struct evidence_file *file = &audit->evidence.files[i];
+
+        switch (file->kind) {
+        case EVIDENCE_ROSTER:
+            load_roster(audit, file->path);
+            break;
+        case EVIDENCE_LEDGER:
+        case EVIDENCE_LOG:
+            load_book(audit, file->path);
+            break;
+        case EVIDENCE_PLAN:
+            err = load_plan(audit, file->path);
+            break;
+        case EVIDENCE_MODEL:
+        case EVIDENCE_OTHER:
+            break;
+        }
+    }
+    return err;
+}
+
+void case_free(struct audit_case *audit)
+{
+    for (size_t i = 0; i < audit->n_rosters; i++)
+        roster_release(&audit->rosters[i]);
+    for (size_t i = 0; i < audit->n_books; i++)
+        book_close(&audit->books[i]);
+    free(audit->rosters);
+    free(audit->books);
+    free(audit->plans);
+    evidence_free(&audit->evidence);
+    memset(audit, 0, sizeof *audit);
+}
+
+const struct roster_site *case_site_of(const struct audit_case *audit, const struct book *book)
+{
+    const struct roster_site *found = NULL;
+    uint64_t epoch = 0;
+
+    for (size_t i = 0; i < audit->n_rosters; i++) {
+        const struct roster *roster = &audit->rosters[i];
+
+        for (size_t k = 0; k < roster->n_sites && roster->epoch >= epoch; k++) {
+            if (memcmp(roster->sites[k].ledger_key, book->file.public_key, SIGN_PUBLIC_BYTES) != 0)
+                continue;
+            found = &roster->sites[k];
+            epoch = roster->epoch;
+        }
+    }
+    return found;
+}
+
+// Of several copies the longest; copies that contradict each other are reported elsewhere.
+const struct book *case_ledger_of(const struct audit_case *audit, const struct roster_site *site)
+{
+    const struct book *found = NULL;
+
+    for (size_t i = 0; i < audit->n_books; i++) {
+        const struct book *book = &audit->books[i];
+
+        if (book->file.scope == ENTRY_SCOPE_LEDGER &&
+            memcmp(book->file.public_key, site->ledger_key, SIGN_PUBLIC_BYTES) == 0 &&
+            (found == NULL || book->file.n_lines > found->file.n_lines))
+            found = book;
+    }
+    return found;
+}
+
+const struct case_plan *case_plan_of(const struct audit_case *audit, const uint8_t *hash)
+{
+    for (size_t i = 0; i < audit->n_plans; i++) {
+        if (memcmp(audit->plans[i].hash, hash, HASH_BYTES) == 0)
+            return &audit->plans[i];
+    }
+    return NULL;
+}

@@ -1,0 +1,56 @@
+/* case - everything one audit looks at, and the checks that set one file against another. */
+#ifndef CHOIR_AUDIT_CASE_H
+#define CHOIR_AUDIT_CASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "audit/book.h"
+#include "audit/evidence.h"
+#include "audit/report.h"
+#include "wire/roster.h"
+
+/* A plan file, by its hash, with what a ledger must agree with. */
+struct case_plan {
+    const char *path;
+    uint8_t hash[HASH_BYTES];
+    bool readable; // the fields below could be read
+    char mechanism[ENTRY_NAME_MAX];
+    uint64_t rounds, local_steps;
+    double sampling_rate, noise_multiplier, delta; // the latter two 0 with mechanism "none"
+};
+
+struct audit_case {
+    struct report report;
+    struct evidence evidence;
+    bool anchored; // `root` is what everything must lead to
+    char root[ROSTER_FINGERPRINT_MAX];
+    size_t n_rosters;
+    struct roster *rosters; // signed by the root
+    size_t n_books;
+    struct book *books; // good in themselves
+    size_t n_plans;
+    struct case_plan *plans;
+};
+
+/* Reads all of the evidence; files that are bad in themselves are reported and left out. */
+CHOIR_MUST_CHECK enum choir_err case_load(struct audit_case *audit);
+void case_free(struct audit_case *audit);
+
+/* The site whose ledger key this is, by the newest roster that has it; NULL if there is none. */
+const struct roster_site *case_site_of(const struct audit_case *audit, const struct book *book);
+/* The good ledger of a site; NULL if it was not given. */
+const struct book *case_ledger_of(const struct audit_case *audit, const struct roster_site *site);
+/* NULL if no plan file of this hash was given. */
+const struct case_plan *case_plan_of(const struct audit_case *audit, const uint8_t *hash);
+
+/* Whose key is each ledger's and log's, is it told twice with different ends, what did it spend,
+ * and do its reservations say what the plan says. */
+CHOIR_MUST_CHECK enum choir_err case_check_ledgers(struct audit_case *audit);
+/* Each log: its key, runs and plans, and that every participant charged what it sent. */
+CHOIR_MUST_CHECK enum choir_err case_check_logs(struct audit_case *audit);
+/* Each model file is the one that a log says a run ended with. */
+CHOIR_MUST_CHECK enum choir_err case_check_models(struct audit_case *audit);
+
+#endif

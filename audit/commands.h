@@ -1,0 +1,10 @@
+/* commands - the subcommands of choir-audit. Each takes what follows its name and gives the
+ * exit code. */
+#ifndef CHOIR_AUDIT_COMMANDS_H
+#define CHOIR_AUDIT_COMMANDS_H
+
+int command_verify(int argc, char **argv);
+int command_epsilon(int argc, char **argv);
+int command_show(int argc, char **argv);
+
+#endif

@@ -1,0 +1,208 @@
+/* choir-audit epsilon: events in, epsilon out. */
+#include <errno.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "audit/commands.h"
+#include "base/json.h"
+#include "base/json_out.h"
+#include "base/now.h"
+#include "privacy/event.h"
+#include "privacy/rdp.h"
+
+enum { FILE_MAX = 16 << 20, REFUSED = 2 };
+
+struct question {
+    double delta;
+    size_t n;
+    struct privacy_event *events;
+};
+
+static enum choir_err read_member(const struct json_node *member, struct privacy_event *event,
+                                  struct choir_diag *diag)
+{
+    const char *key = json_key(member);
+    enum choir_err err;
+
+    if (strcmp(key, "kind") == 0)
+        return CHOIR_OK;
+    if (strcmp(key, "sampling") == 0) {
+        if (json_kind(member) != JSON_STRING)
+            return json_fail(member, diag, CHOIR_ERR_FORMAT, "\"none\" or \"poisson\" expected");
+        err = event_sampling_find(json_text(member), &event->sampling);
+        return err == CHOIR_OK ? err
+                               : json_fail(member, diag, err,
+                                           "no accountant here covers this sampling; \"none\" or "
+                                           "\"poisson\" is");
+    }
+    if (strcmp(key, "coefficients") == 0 && json_kind(member) == JSON_ARRAY)
+        err = event_set(event, key, (double)json_count(member));
+    else if (json_kind(member) == JSON_NUMBER)
+        err = event_set(event, key, json_number(member));
+    else
+        return json_fail(member, diag, CHOIR_ERR_FORMAT, "a number expected");
+    if (err != CHOIR_OK)
+        return json_fail(member, diag, err, "not a parameter of \"%s\", or not a value for it",
+                         event_kind_name(event->kind));
+    return CHOIR_OK;
+}
+
+static enum choir_err read_event(const struct json_node *node, struct privacy_event *event,
+                                 struct choir_diag *diag)
+{
+    const char *name = NULL;
+    const char *problem;
+    enum event_kind kind;
+    enum choir_err err = json_get_text(node, "kind", &name, diag);
+
+    if (err != CHOIR_OK)
+        return err;
+    err = event_kind_find(name, &kind);
+    if (err != CHOIR_OK)
+        return json_fail(node, diag, err, "\"%s\" is no kind of event", name);
+    *event = event_of(kind);
+    for (size_t i = 0; i < json_count(node); i++) {
+        err = read_member(json_at(node, i), event, diag);
+        if (err != CHOIR_OK)
+            return err;
+    }
+    // A rate below 1 without a named sampling is Poisson's: the contract's own example says so.
+    if (json_get(node, "sampling") == NULL && event->sampling_rate < 1.0)
+        event->sampling = SAMPLING_POISSON;
+    problem = event_problem(event);
+    return problem == NULL ? CHOIR_OK : json_fail(node, diag, CHOIR_ERR_REFUSED, "%s", problem);
+}
+
+static enum choir_err check_keys(const struct json_node *root, struct choir_diag *diag)
+{
+    for (size_t i = 0; i < json_count(root); i++) {
+        const char *key = json_key(json_at(root, i));
+
+        if (key == NULL || (strcmp(key, "neighboring") != 0 && strcmp(key, "delta") != 0 &&
+                            strcmp(key, "events") != 0))
+            return json_fail(json_at(root, i), diag, CHOIR_ERR_FORMAT,
+                             "unknown; \"neighboring\", \"delta\" and \"events\" are known");
+    }
+    return CHOIR_OK;
+}
+
+static enum choir_err read_question(const struct json_node *root, const double *delta,
+                                    struct question *question, struct choir_diag *diag)
+{
+    const struct json_node *events = NULL;
+    const char *neighboring = NULL;
+    enum choir_err err = check_keys(root, diag);
+
+    if (err == CHOIR_OK)
+        err = json_get_text(root, "neighboring", &neighboring, diag);
+    if (err != CHOIR_OK)
+        return err;
+    if (event_neighboring_check(neighboring) != CHOIR_OK)
+        return json_fail(json_get(root, "neighboring"), diag, CHOIR_ERR_REFUSED,
+                         "only \"add_or_remove_one\" is accounted for");
+    if (delta != NULL)
+        question->delta = *delta;
+    else
+        err = json_get_number(root, "delta", 0.0, 1.0, &question->delta, diag);
+    if (err == CHOIR_OK)
+        err = json_get_node(root, "events", JSON_ARRAY, &events, diag);
+    if (err != CHOIR_OK)
+        return err;
+    if (!(question->delta >= 0.0) || !(question->delta < 1.0))
+        return diag_set(diag, CHOIR_ERR_FORMAT, "delta", "at least 0 and below 1 expected");
+    question->n = json_count(events);
+    question->events = calloc(question->n + 1, sizeof *question->events);
+    if (question->events == NULL)
+        return CHOIR_ERR_MEMORY;
+    for (size_t i = 0; i < question->n && err == CHOIR_OK; i++)
+        err = read_event(json_at(events, i), &question->events[i], diag);
+    return err;
+}
+
+static void put_epsilon(struct json_out *out, const char *key, double epsilon, bool covered)
+{
+    if (!covered)
+        json_out_null(out, key);
+    else if (isinf(epsilon))
+        json_out_text(out, key, "inf");
+    else
+        json_out_number(out, key, epsilon);
+}
+
+static enum choir_err answer(const struct question *question, struct choir_diag *diag)
+{
+    struct json_out *out = NULL;
+    char *text = NULL;
+    double epsilon = INFINITY;
+    uint64_t began = now_ms();
+    enum choir_err err = rdp_epsilon(question->events, question->n, question->delta, &epsilon);
+    bool covered = err == CHOIR_OK;
+
+    if (err != CHOIR_OK && err != CHOIR_ERR_REFUSED)
+        return diag_set(diag, err, "events", "cannot be accounted for");
+    err = json_out_new(true, &out);
+    if (err != CHOIR_OK)
+        return err;
+    json_out_object(out, NULL);
+    json_out_null(out, "epsilon_pld_upper"); // until that accountant is built
+    json_out_null(out, "epsilon_pld_estimate");
+    put_epsilon(out, "epsilon_rdp", epsilon, covered);
+    json_out_number(out, "delta", question->delta);
+    json_out_number(out, "seconds", (double)(now_ms() - began) / 1000.0);
+    json_out_close(out);
+    err = json_out_end(out, &text, NULL);
+    if (err == CHOIR_OK)
+        fputs(text, stdout);
+    free(text);
+    json_out_free(out);
+    return err;
+}
+
+// A number from the command line, whole.
+static bool read_number(const char *text, double *value)
+{
+    char *end = NULL;
+
+    errno = 0;
+    *value = strtod(text, &end);
+    return errno == 0 && end != text && *end == '\0' && isfinite(*value);
+}
+
+int command_epsilon(int argc, char **argv)
+{
+    struct question question = {0};
+    struct choir_diag diag = {"", ""};
+    struct json *json = NULL;
+    const char *path = NULL;
+    double delta = 0.0;
+    bool with_delta = false, good = true;
+    enum choir_err err;
+
+    for (int i = 0; i < argc && good; i++) {
+        if (strcmp(argv[i], "--delta") == 0) {
+            with_delta = good = i + 1 < argc && read_number(argv[i + 1], &delta);
+            i++;
+        } else {
+            good = path == NULL;
+            path = argv[i];
+        }
+    }
+    if (!good || path == NULL) {
+        fputs("usage: choir-audit epsilon FILE.json [--delta D]\n", stderr);
+        return REFUSED;
+    }
+    err = json_read_file(path, FILE_MAX, &json, &diag);
+    if (err == CHOIR_OK)
+        err = read_question(json_root(json), with_delta ? &delta : NULL, &question, &diag);
+    if (err == CHOIR_OK)
+        err = answer(&question, &diag);
+    if (err != CHOIR_OK)
+        fprintf(stderr, "choir-audit: %s: %s\n", diag.place[0] != '\0' ? diag.place : path,
+                diag.message[0] != '\0' ? diag.message : choir_err_text(err));
+    free(question.events);
+    json_free(json);
+    return err == CHOIR_OK ? 0 : REFUSED;
+}

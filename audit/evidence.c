@@ -1,0 +1,112 @@
+#include "audit/evidence.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static bool ends_in(const char *text, const char *end)
+{
+    size_t len = strlen(text), end_len = strlen(end);
+
+    return len >= end_len && strcmp(text + len - end_len, end) == 0;
+}
+
+static enum evidence_kind kind_of(const char *path)
+{
+    static const struct {
+        const char *end;
+        enum evidence_kind kind;
+    } endings[] = {
+        {".ledger", EVIDENCE_LEDGER},          {".log", EVIDENCE_LOG},
+        {"roster.bin", EVIDENCE_ROSTER},       {"plan.json", EVIDENCE_PLAN},
+        {"model.safetensors", EVIDENCE_MODEL},
+    };
+
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        if (ends_in(path, endings[i].end))
+            return endings[i].kind;
+    }
+    return EVIDENCE_OTHER;
+}
+
+static enum choir_err add_as(struct evidence *evidence, enum evidence_kind kind, const char *path)
+{
+    struct evidence_file file = {.kind = kind};
+
+    if (evidence->n == EVIDENCE_FILES_MAX)
+        return CHOIR_ERR_FORMAT;
+    if (evidence->n == evidence->room) {
+        size_t room = evidence->room == 0 ? 16 : 2 * evidence->room;
+        struct evidence_file *files = reallocarray(evidence->files, room, sizeof *files);
+
+        if (files == NULL)
+            return CHOIR_ERR_MEMORY;
+        evidence->files = files;
+        evidence->room = room;
+    }
+    file.path = strdup(path);
+    if (file.path == NULL)
+        return CHOIR_ERR_MEMORY;
+    evidence->files[evidence->n++] = file;
+    return CHOIR_OK;
+}
+
+static enum choir_err add_file(struct evidence *evidence, const char *path)
+{
+    enum evidence_kind kind = kind_of(path);
+
+    return kind == EVIDENCE_OTHER ? CHOIR_OK : add_as(evidence, kind, path);
+}
+
+enum choir_err evidence_add_roster(struct evidence *evidence, const char *path)
+{
+    return add_as(evidence, EVIDENCE_ROSTER, path);
+}
+
+static enum choir_err add_folder(struct evidence *evidence, const char *path, unsigned depth)
+{
+    enum choir_err err = CHOIR_OK;
+    struct dirent **items = NULL;
+    int n = scandir(path, &items, NULL, alphasort);
+
+    if (n < 0)
+        return CHOIR_ERR_IO;
+    for (int i = 0; i < n; i++) {
+        char below[PATH_MAX];
+        struct stat about;
+
+        if (err == CHOIR_OK && items[i]->d_name[0] != '.' &&
+            (size_t)snprintf(below, sizeof below, "%s/%s", path, items[i]->d_name) < sizeof below &&
+            lstat(below, &about) == 0) {
+            if (S_ISREG(about.st_mode))
+                err = add_file(evidence, below);
+            else if (S_ISDIR(about.st_mode) && depth < EVIDENCE_DEPTH_MAX)
+                err = add_folder(evidence, below, depth + 1); // NOLINT(misc-no-recursion): bounded
+        }
+        free(items[i]);
+    }
+    free(items);
+    return err;
+}
+
+enum choir_err evidence_add(struct evidence *evidence, const char *path)
+{
+    struct stat about;
+
+    if (stat(path, &about) != 0)
+        return errno == ENOENT || errno == ENOTDIR ? CHOIR_ERR_MISSING : CHOIR_ERR_IO;
+    return S_ISDIR(about.st_mode) ? add_folder(evidence, path, 0) : add_file(evidence, path);
+}
+
+void evidence_free(struct evidence *evidence)
+{
+    for (size_t i = 0; i < evidence->n; i++)
+        free(evidence->files[i].path);
+    free(evidence->files);
+    memset(evidence, 0, sizeof *evidence);
+}

@@ -1,0 +1,42 @@
+/* evidence - the files that an auditor was given, found in folders and sorted by what they are.
+ *
+ * By name: *.ledger, *.log, roster.bin, plan.json, model.safetensors. What is named on the
+ * command line as a file counts by the same endings.
+ */
+#ifndef CHOIR_AUDIT_EVIDENCE_H
+#define CHOIR_AUDIT_EVIDENCE_H
+
+#include <stddef.h>
+
+#include "base/err.h"
+
+enum evidence_kind {
+    EVIDENCE_LEDGER,
+    EVIDENCE_LOG,
+    EVIDENCE_ROSTER,
+    EVIDENCE_PLAN,
+    EVIDENCE_MODEL,
+    EVIDENCE_OTHER, // not looked at
+};
+
+enum { EVIDENCE_FILES_MAX = 10000, EVIDENCE_DEPTH_MAX = 6 };
+
+struct evidence_file {
+    enum evidence_kind kind;
+    char *path;
+};
+
+struct evidence {
+    size_t n, room;
+    struct evidence_file *files; // in the order of their paths
+};
+
+/* Adds the file or, with everything below it, the folder at `path`. Symbolic links inside a
+ * folder are not followed. Fails with CHOIR_ERR_MISSING, CHOIR_ERR_IO, CHOIR_ERR_MEMORY or
+ * CHOIR_ERR_FORMAT (too many files). */
+CHOIR_MUST_CHECK enum choir_err evidence_add(struct evidence *evidence, const char *path);
+/* Adds a roster file of whatever name. Fails with CHOIR_ERR_MEMORY or CHOIR_ERR_FORMAT. */
+CHOIR_MUST_CHECK enum choir_err evidence_add_roster(struct evidence *evidence, const char *path);
+void evidence_free(struct evidence *evidence);
+
+#endif

@@ -1,0 +1,141 @@
+/* The checks of each site's ledger. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "audit/case.h"
+#include "base/hex.h"
+
+// Two files of one key: the shorter must be the beginning of the longer.
+static bool agree(const struct book *a, const struct book *b)
+{
+    size_t n = a->file.n_lines < b->file.n_lines ? a->file.n_lines : b->file.n_lines;
+
+    for (size_t i = 0; i < n; i++) {
+        const struct ledgerfile_line *left = &a->file.lines[i];
+        const struct ledgerfile_line *right = &b->file.lines[i];
+
+        if (left->len != right->len || memcmp(left->bytes, right->bytes, left->len) != 0 ||
+            memcmp(left->salt, right->salt, ENTRY_SALT_BYTES) != 0)
+            return false;
+    }
+    return true;
+}
+
+static void check_copies(struct audit_case *audit, size_t i)
+{
+    const struct book *book = &audit->books[i];
+
+    for (size_t k = i + 1; k < audit->n_books; k++) {
+        const struct book *other = &audit->books[k];
+
+        if (book->file.scope == other->file.scope &&
+            memcmp(book->file.public_key, other->file.public_key, SIGN_PUBLIC_BYTES) == 0 &&
+            !agree(book, other))
+            report_bad(&audit->report, other->path,
+                       "the same key signed two histories that contradict each other; the other "
+                       "one is %s",
+                       book->path);
+    }
+}
+
+static bool close_to(double a, double b)
+{
+    return fabs(a - b) <= 1e-12 * fabs(b);
+}
+
+// NULL, or in what the reservation is milder than the plan.
+static const char *differs(const struct entry_spend *reserve, const struct case_plan *plan)
+{
+    const struct privacy_event *event = &reserve->events[0];
+
+    if (strcmp(reserve->mechanism, plan->mechanism) != 0)
+        return "mechanism";
+    if (reserve->last_round - reserve->first_round + 1 != plan->rounds)
+        return "number of rounds";
+    if (strcmp(plan->mechanism, "none") == 0)
+        return event->kind == EVENT_NONE ? NULL : "event";
+    if (!close_to(reserve->delta, plan->delta))
+        return "delta";
+    if (event->kind != EVENT_GAUSSIAN || event->count != plan->local_steps)
+        return "local steps";
+    if (event->sampling_rate < plan->sampling_rate * (1.0 - 1e-12))
+        return "sampling rate";
+    return event->noise_multiplier <= plan->noise_multiplier * (1.0 + 1e-12) ? NULL
+                                                                             : "noise multiplier";
+}
+
+static void check_plans(struct audit_case *audit, const struct book *book)
+{
+    for (size_t i = 0; i < book->total.n; i++) {
+        const struct entry_spend *reserve = &book->total.runs[i].reserve;
+        const struct case_plan *plan = case_plan_of(audit, reserve->plan_hash);
+        char hash[2 * HASH_BYTES + 1];
+        const char *what = plan != NULL && plan->readable ? differs(reserve, plan) : NULL;
+
+        hex_put(hash, reserve->plan_hash, HASH_BYTES);
+        if (plan == NULL)
+            report_unknown(&audit->report, book->path,
+                           "the plan with hash %.16s... is missing (plan.json)", hash);
+        else if (!plan->readable)
+            report_unknown(&audit->report, plan->path, "the plan cannot be read");
+        else if (what != NULL)
+            report_bad(&audit->report, book->path,
+                       "the %s reserved for plan %.16s... is not what the plan says", what, hash);
+    }
+}
+
+static void put_number(char text[static 32], double value)
+{
+    snprintf(text, 32, isinf(value) ? "infinite" : "%.4g", value);
+}
+
+static enum choir_err tell_epsilon(struct audit_case *audit, const struct book *book,
+                                   const char *owner)
+{
+    double committed = 0.0, reserved = 0.0, delta = 0.0;
+    char texts[2][32];
+    enum choir_err err = book_epsilon(book, false, &committed, &delta);
+
+    if (err == CHOIR_OK)
+        err = book_epsilon(book, true, &reserved, &delta);
+    if (err != CHOIR_OK) {
+        report_unknown(&audit->report, book->path, "epsilon cannot be computed: %s",
+                       err == CHOIR_ERR_REFUSED ? "no accountant covers an event"
+                                                : choir_err_text(err));
+        return err == CHOIR_ERR_MEMORY ? err : CHOIR_OK;
+    }
+    put_number(texts[0], committed);
+    put_number(texts[1], reserved);
+    report_good(&audit->report, book->path,
+                "ledger of %s, %zu entries, data \"%s\": %zu rounds charged, epsilon %s (reserved "
+                "%s) at delta %g",
+                owner, book->file.n_lines, book->genesis.name, book->n_commits, texts[0], texts[1],
+                delta);
+    return CHOIR_OK;
+}
+
+enum choir_err case_check_ledgers(struct audit_case *audit)
+{
+    enum choir_err err = CHOIR_OK;
+
+    for (size_t i = 0; i < audit->n_books && err == CHOIR_OK; i++) {
+        const struct book *book = &audit->books[i];
+        const struct roster_site *site;
+
+        check_copies(audit, i);
+        if (book->file.scope != ENTRY_SCOPE_LEDGER)
+            continue;
+        site = case_site_of(audit, book);
+        if (site == NULL && audit->n_rosters > 0)
+            report_bad(&audit->report, book->path,
+                       "signed by a key that is no site's ledger key in the roster");
+        else if (site == NULL)
+            report_unknown(&audit->report, book->path,
+                           "whose ledger it is: no roster was given (roster.bin)");
+        check_plans(audit, book);
+        err = tell_epsilon(audit, book, site != NULL ? site->name : "an unknown site");
+    }
+    return err;
+}

@@ -1,0 +1,211 @@
+/* The checks of the federation's log, and of it against the ledgers. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "audit/case.h"
+#include "base/hex.h"
+
+enum { SITES = ROSTER_SITES_MAX + 1 };
+
+/* What is known while a log is read, entry by entry. */
+struct reading {
+    struct audit_case *audit;
+    const struct book *log;
+    bool in_run;
+    struct entry_step run;       // the RUN_START
+    uint64_t closed, last_round; // of this run: how many, and the last one's number
+    uint64_t open_round;
+    uint32_t open_attempt;
+    uint8_t model[HASH_BYTES]; // after the last round closed
+    size_t n_rounds, n_runs;   // of the whole log
+    size_t n_checked;          // participations found in a ledger
+    bool missing[SITES];       // by site id: its ledger was not given, said already
+};
+
+static const struct roster *roster_of(const struct audit_case *audit, const uint8_t *hash)
+{
+    for (size_t i = 0; i < audit->n_rosters; i++) {
+        if (memcmp(audit->rosters[i].hash, hash, HASH_BYTES) == 0)
+            return &audit->rosters[i];
+    }
+    return NULL;
+}
+
+static void check_start(struct reading *reading, const struct entry_step *step)
+{
+    struct report *report = &reading->audit->report;
+    char hash[2 * HASH_BYTES + 1];
+
+    reading->in_run = true;
+    reading->run = *step;
+    reading->closed = reading->last_round = 0;
+    reading->open_round = 0;
+    reading->n_runs++;
+    memcpy(reading->model, step->model_hash, HASH_BYTES);
+    hex_put(hash, step->plan_hash, HASH_BYTES);
+    if (case_plan_of(reading->audit, step->plan_hash) == NULL)
+        report_unknown(report, reading->log->path,
+                       "the plan with hash %.16s... is missing (plan.json)", hash);
+    hex_put(hash, step->roster_hash, HASH_BYTES);
+    if (reading->audit->n_rosters > 0 && roster_of(reading->audit, step->roster_hash) == NULL)
+        report_unknown(report, reading->log->path,
+                       "the roster with hash %.16s..., under which a run was made, is missing",
+                       hash);
+}
+
+// A site that is listed in a round must have charged it, under the same plan.
+static void check_participant(struct reading *reading, const struct entry_step *step,
+                              const struct entry_site *listed)
+{
+    static const uint8_t none[HASH_BYTES];
+    struct report *report = &reading->audit->report;
+    const struct roster *roster = roster_of(reading->audit, reading->run.roster_hash);
+    const struct roster_site *site = roster == NULL ? NULL : roster_by_id(roster, listed->id);
+    const struct book *ledger = site == NULL ? NULL : case_ledger_of(reading->audit, site);
+    const struct book_commit *commit;
+
+    if (roster == NULL)
+        return; // said already
+    if (site == NULL) {
+        report_bad(report, reading->log->path, "round %" PRIu64 " lists site %u, not in the roster",
+                   step->round, listed->id);
+        return;
+    }
+    if (ledger == NULL) {
+        if (listed->id < SITES && !reading->missing[listed->id])
+            report_unknown(report, reading->log->path,
+                           "the ledger of site \"%s\" is missing (*.ledger): whether it charged "
+                           "its updates",
+                           site->name);
+        if (listed->id < SITES)
+            reading->missing[listed->id] = true;
+        return;
+    }
+    commit = book_commit_of(ledger, step->run, step->round);
+    if (commit == NULL)
+        report_bad(report, ledger->path,
+                   "site \"%s\" took part in round %" PRIu64 ", its ledger has no charge for it",
+                   site->name, step->round);
+    else if (memcmp(commit->plan_hash, reading->run.plan_hash, HASH_BYTES) != 0)
+        report_bad(report, ledger->path, "round %" PRIu64 " is charged under another plan",
+                   step->round);
+    else if (memcmp(listed->digest, none, HASH_BYTES) != 0 &&
+             memcmp(listed->digest, commit->digest, HASH_BYTES) != 0)
+        report_bad(report, ledger->path,
+                   "the update received in round %" PRIu64 " is not the one that was charged",
+                   step->round);
+    else
+        reading->n_checked++;
+}
+
+static void check_open(struct reading *reading, const struct entry_step *step)
+{
+    struct report *report = &reading->audit->report;
+
+    if (step->round <= reading->last_round || step->round < reading->open_round ||
+        (step->round == reading->open_round && step->attempt <= reading->open_attempt))
+        report_bad(report, reading->log->path,
+                   "round %" PRIu64 " attempt %u is opened after a later one", step->round,
+                   step->attempt);
+    if (memcmp(step->model_hash, reading->model, HASH_BYTES) != 0)
+        report_bad(report, reading->log->path,
+                   "round %" PRIu64 " begins with another model than the one before it made",
+                   step->round);
+    reading->open_round = step->round;
+    reading->open_attempt = step->attempt;
+}
+
+static void check_close(struct reading *reading, const struct entry_step *step)
+{
+    if (step->round <= reading->last_round)
+        report_bad(&reading->audit->report, reading->log->path,
+                   "round %" PRIu64 " is closed a second time, or after a later one", step->round);
+    for (size_t i = 0; i < step->n_sites; i++)
+        check_participant(reading, step, &step->sites[i]);
+    reading->last_round = step->round;
+    reading->closed++;
+    reading->n_rounds++;
+    memcpy(reading->model, step->model_hash, HASH_BYTES);
+}
+
+static void check_end(struct reading *reading, const struct entry_step *step)
+{
+    if (step->round != reading->closed || memcmp(step->model_hash, reading->model, HASH_BYTES) != 0)
+        report_bad(&reading->audit->report, reading->log->path,
+                   "a run ends with other rounds or another model than its rounds show");
+    reading->in_run = false;
+}
+
+static enum choir_err read_entry(void *context, size_t index, const struct entry *entry)
+{
+    struct reading *reading = context;
+    bool of_run = memcmp(entry->step.run, reading->run.run, ENTRY_RUN_BYTES) == 0;
+
+    if (entry->kind == ENTRY_GENESIS || entry->kind == ENTRY_ROSTER)
+        return CHOIR_OK;
+    if (entry->kind == ENTRY_RUN_START) {
+        check_start(reading, &entry->step);
+        return CHOIR_OK;
+    }
+    if (!reading->in_run || !of_run) {
+        report_bad(&reading->audit->report, reading->log->path,
+                   "entry %zu: a %s of a run that is not under way", index,
+                   entry_kind_text(entry->kind));
+        return CHOIR_OK;
+    }
+    if (entry->kind == ENTRY_ROUND_OPEN)
+        check_open(reading, &entry->step);
+    else if (entry->kind == ENTRY_ROUND_CLOSE)
+        check_close(reading, &entry->step);
+    else if (entry->kind == ENTRY_RUN_END)
+        check_end(reading, &entry->step);
+    return CHOIR_OK;
+}
+
+// The log is the aggregator's of a roster of this federation.
+static void check_key(struct audit_case *audit, const struct book *log)
+{
+    bool of_federation = false, of_key = false;
+
+    for (size_t i = 0; i < audit->n_rosters; i++) {
+        const struct roster *roster = &audit->rosters[i];
+
+        of_key |= memcmp(roster->aggregator.sign_key, log->file.public_key, SIGN_PUBLIC_BYTES) == 0;
+        of_federation |= memcmp(roster->federation, log->genesis.federation, ENTRY_ID_BYTES) == 0;
+    }
+    if (audit->n_rosters == 0)
+        report_unknown(&audit->report, log->path,
+                       "whose log it is: no roster was given (roster.bin)");
+    else if (!of_key)
+        report_bad(&audit->report, log->path, "not signed by the aggregator of the roster");
+    else if (!of_federation)
+        report_bad(&audit->report, log->path, "the log of another federation");
+}
+
+enum choir_err case_check_logs(struct audit_case *audit)
+{
+    enum choir_err err = CHOIR_OK;
+    struct reading *reading = malloc(sizeof *reading);
+
+    if (reading == NULL)
+        return CHOIR_ERR_MEMORY;
+    for (size_t i = 0; i < audit->n_books && err == CHOIR_OK; i++) {
+        const struct book *log = &audit->books[i];
+
+        if (log->file.scope != ENTRY_SCOPE_LOG)
+            continue;
+        memset(reading, 0, sizeof *reading);
+        reading->audit = audit;
+        reading->log = log;
+        check_key(audit, log);
+        err = book_each(log, read_entry, reading);
+        report_good(&audit->report, log->path,
+                    "log of \"%s\", %zu entries, %zu runs, %zu rounds; %zu participations have "
+                    "their charge",
+                    log->genesis.name, log->file.n_lines, reading->n_runs, reading->n_rounds,
+                    reading->n_checked);
+    }
+    free(reading);
+    return err;
+}

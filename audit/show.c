@@ -1,0 +1,178 @@
+/* choir-audit show: the entries of ledgers and logs, for people. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "audit/book.h"
+#include "audit/commands.h"
+#include "audit/evidence.h"
+#include "audit/report.h"
+#include "base/hex.h"
+
+static void put_hex(const char *name, const uint8_t *bytes, size_t len)
+{
+    char text[2 * HASH_BYTES + 1];
+
+    hex_put(text, bytes, len);
+    printf(" %s=%s", name, text);
+}
+
+static void put_spend(const struct entry_spend *spend)
+{
+    put_hex("run", spend->run, sizeof spend->run);
+    if (spend->first_round == spend->last_round)
+        printf(" round=%" PRIu64, spend->first_round);
+    else
+        printf(" rounds=%" PRIu64 "-%" PRIu64, spend->first_round, spend->last_round);
+    printf(" mechanism=%s unit=%s neighboring=%s delta=%g slack=%.3g", spend->mechanism,
+           entry_unit_text(spend->unit), entry_neighboring_text(spend->neighboring), spend->delta,
+           spend->delta_slack);
+    for (size_t i = 0; i < spend->n_events; i++) {
+        const struct privacy_event *event = &spend->events[i];
+        const char *name = NULL;
+        double value = 0.0;
+
+        printf(" event=%s", event_kind_name(event->kind));
+        for (size_t k = 0; event_parameter(event, k, &name, &value); k++)
+            printf(",%s=%g", name, value);
+        printf(",sampling=%s,rate=%g,count=%" PRIu64, event_sampling_name(event->sampling),
+               event->sampling_rate, event->count);
+    }
+    put_hex("plan", spend->plan_hash, HASH_BYTES);
+}
+
+static void put_sites(const struct entry_step *step)
+{
+    printf(" sites=");
+    for (size_t i = 0; i < step->n_sites; i++)
+        printf("%s%u", i == 0 ? "" : ",", step->sites[i].id);
+}
+
+static void put_step(const struct entry_step *step, enum entry_kind kind)
+{
+    put_hex("run", step->run, sizeof step->run);
+    if (kind == ENTRY_RUN_START) {
+        put_hex("plan", step->plan_hash, HASH_BYTES);
+        put_hex("roster", step->roster_hash, HASH_BYTES);
+        put_hex("model", step->model_hash, HASH_BYTES);
+        return;
+    }
+    if (kind == ENTRY_RUN_END) {
+        printf(" rounds=%" PRIu64 " outcome=%s", step->round,
+               step->outcome == ENTRY_RUN_COMPLETE ? "complete" : "stopped");
+        put_hex("model", step->model_hash, HASH_BYTES);
+        return;
+    }
+    printf(" round=%" PRIu64 " attempt=%u", step->round, step->attempt);
+    put_sites(step);
+    if (kind == ENTRY_ROUND_CLOSE)
+        printf(" missing=%.2f%%", step->missing_ppm / 1e4);
+    if (kind != ENTRY_SURVIVORS)
+        put_hex("model", step->model_hash, HASH_BYTES);
+}
+
+static enum choir_err put_entry(void *context, size_t index, const struct entry *entry)
+{
+    time_t seconds = (time_t)entry->time;
+    char when[32] = "?";
+    struct tm parts;
+
+    (void)context;
+    if (gmtime_r(&seconds, &parts) != NULL)
+        strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &parts);
+    printf("%6zu  %s  %-11s", index, when, entry_kind_text(entry->kind));
+    switch (entry->kind) {
+    case ENTRY_GENESIS:
+        printf(" of=%s name=%s", entry->genesis.scope == ENTRY_SCOPE_LEDGER ? "ledger" : "log",
+               entry->genesis.name);
+        put_hex("key", entry->genesis.public_key, SIGN_PUBLIC_BYTES);
+        break;
+    case ENTRY_RESERVE:
+        put_spend(&entry->spend);
+        break;
+    case ENTRY_COMMIT:
+        put_spend(&entry->spend);
+        put_hex("update", entry->spend.update_digest, HASH_BYTES);
+        break;
+    case ENTRY_ROSTER:
+        printf(" epoch=%" PRIu64, entry->roster.epoch);
+        put_hex("roster", entry->roster.roster_hash, HASH_BYTES);
+        break;
+    case ENTRY_RUN_START:
+    case ENTRY_ROUND_OPEN:
+    case ENTRY_SURVIVORS:
+    case ENTRY_ROUND_CLOSE:
+    case ENTRY_RUN_END:
+        put_step(&entry->step, entry->kind);
+        break;
+    }
+    putchar('\n');
+    return CHOIR_OK;
+}
+
+static void put_epsilon(const struct book *book)
+{
+    double committed = 0.0, reserved = 0.0, delta = 0.0;
+
+    if (book_epsilon(book, false, &committed, &delta) != CHOIR_OK ||
+        book_epsilon(book, true, &reserved, &delta) != CHOIR_OK)
+        puts("epsilon: no accountant covers an event");
+    else if (isinf(reserved))
+        printf("epsilon: INFINITE by the schedule; %g committed, at delta %g (RDP)\n", committed,
+               delta);
+    else
+        printf("epsilon: %.6g committed, %.6g reserved, at delta %g (RDP)\n", committed, reserved,
+               delta);
+}
+
+static enum choir_err show(const char *path)
+{
+    struct book book;
+    struct choir_diag diag;
+    struct head *last;
+    char note[HEAD_NOTE_MAX];
+    enum choir_err err = book_open(path, &book, &diag);
+
+    printf("== %s\n", path);
+    if (err != CHOIR_OK) {
+        printf("BAD: %s\n", diag.message);
+    } else {
+        err = book_each(&book, put_entry, NULL);
+        if (book.file.scope == ENTRY_SCOPE_LEDGER)
+            put_epsilon(&book);
+        last = &book.file.heads[book.file.n_heads - 1];
+        head_note(note, last, book.file.scope, book.file.public_key);
+        fputs(note, stdout);
+    }
+    book_close(&book);
+    return err;
+}
+
+int command_show(int argc, char **argv)
+{
+    struct evidence evidence = {0};
+    size_t shown = 0, bad = 0;
+    enum choir_err err = CHOIR_OK;
+
+    for (int i = 0; i < argc && err == CHOIR_OK; i++) {
+        err = evidence_add(&evidence, argv[i]);
+        if (err != CHOIR_OK)
+            fprintf(stderr, "choir-audit: %s: %s\n", argv[i], choir_err_text(err));
+    }
+    for (size_t i = 0; i < evidence.n && err == CHOIR_OK; i++) {
+        enum evidence_kind kind = evidence.files[i].kind;
+
+        if (kind != EVIDENCE_LEDGER && kind != EVIDENCE_LOG)
+            continue;
+        shown++;
+        if (show(evidence.files[i].path) != CHOIR_OK)
+            bad++;
+    }
+    evidence_free(&evidence);
+    if (err == CHOIR_OK && shown == 0)
+        fputs("choir-audit: no *.ledger or *.log there\n", stderr);
+    if (err != CHOIR_OK || shown == 0)
+        return VERDICT_CANNOT_TELL;
+    return bad > 0 ? VERDICT_BAD : VERDICT_GOOD;
+}
