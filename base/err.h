@@ -19,7 +19,7 @@ enum choir_err {
 };
 
 /* On the declaration of each fallible function: dropping its result is a warning. */
-#define CHOIR_MUST_CHECK __attribute__((warn_unused_result))
+#define CHOIR_MUST_CHECK                 __attribute__((warn_unused_result))
 #define CHOIR_PRINTF(format_at, args_at) __attribute__((format(printf, format_at, args_at)))
 
 /* Returns a fixed English phrase, never NULL. */
