@@ -126,6 +126,8 @@ static enum choir_err answer(struct desk *desk, struct client *client, enum cont
     case CONTROL_OK:
     case CONTROL_FAILED:
     case CONTROL_PROGRESS:
+    case CONTROL_BUDGET:
+    case CONTROL_EXPORT:
     default:
         return CHOIR_ERR_FORMAT;
     }

@@ -1,0 +1,32 @@
+/* command - the sub-commands of choir-node. Each returns the exit status of the program. */
+#ifndef CHOIR_NODE_COMMAND_H
+#define CHOIR_NODE_COMMAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+
+enum { COMMAND_OK = 0, COMMAND_FAILED = 1, COMMAND_USAGE = 2 };
+
+/* What stood on the command line. */
+struct command_line {
+    const char *site; // --site FILE, always given
+    const char *file; // the one positional argument, or NULL
+    bool yes;         // --yes
+    bool json;        // --json
+    bool quick_keys;  // --quick-keys
+    bool log_json;    // --log-json
+};
+
+int command_keys(const struct command_line *line);
+int command_approve(const struct command_line *line);
+int command_run(const struct command_line *line);
+int command_status(const struct command_line *line);
+int command_budget(const struct command_line *line);
+int command_export(const struct command_line *line);
+
+/* "choir-node: PLACE: MESSAGE" on standard error; `err` in words where there is no message. */
+int command_fail(enum choir_err err, const struct choir_diag *diag);
+
+#endif

@@ -1,0 +1,129 @@
+/* choir-node approve: the plan on one page, what it costs this site, and the site's yes. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/hex.h"
+#include "configs/explain.h"
+#include "node/books.h"
+#include "node/command.h"
+#include "node/spend.h"
+#include "node/supervisor.h"
+#include "ops/control.h"
+
+struct proposal {
+    struct site_config *config;
+    uint8_t *bytes;
+    size_t len;
+    struct plan *plan;
+    size_t site;
+};
+
+static enum choir_err read_proposal(const struct command_line *line, struct proposal *out,
+                                    struct choir_diag *diag)
+{
+    enum choir_err err = site_config_read(line->site, &out->config, diag);
+
+    if (err != CHOIR_OK)
+        return err;
+    err = file_read(line->file, PLAN_MAX_BYTES, &out->bytes, &out->len);
+    if (err != CHOIR_OK)
+        return diag_set(diag, err, line->file, "the plan cannot be read: %s", choir_err_text(err));
+    err = plan_read(out->bytes, out->len, line->file, &out->plan, diag);
+    if (err != CHOIR_OK)
+        return err;
+    err = plan_find_site(out->plan, out->config->name, &out->site);
+    if (err != CHOIR_OK)
+        return diag_set(diag, err, line->file, "sites: %s has no part in this plan",
+                        out->config->name);
+    return site_policy_allows(&out->config->policy, out->plan, diag);
+}
+
+static void free_proposal(struct proposal *proposal)
+{
+    plan_free(proposal->plan);
+    free(proposal->bytes);
+    site_config_free(proposal->config);
+}
+
+// The site's own part of the page: from the running node, or from the ledger itself.
+static enum choir_err explain_budget(const struct proposal *proposal, struct choir_diag *diag)
+{
+    const struct site_config *config = proposal->config;
+    struct entry_spend spend;
+    struct books books;
+    char *text = NULL;
+    enum choir_err err = supervisor_ask(config->state_dir, CONTROL_BUDGET, false, &text);
+
+    if (err == CHOIR_OK)
+        printf("%s", text);
+    free(text);
+    if (err == CHOIR_OK)
+        return err;
+    err = books_open(config, &books, diag);
+    if (err != CHOIR_OK)
+        return err;
+    err = spend_of_plan(proposal->plan, proposal->site, &config->policy, NULL, &spend);
+    if (err == CHOIR_OK)
+        err = spend_explain(books.ledger, &config->policy, &spend, stdout);
+    books_close(&books);
+    return err == CHOIR_ERR_REFUSED ? CHOIR_OK : err; // it was said; the node will refuse it
+}
+
+static enum choir_err confirm(const struct command_line *line, struct choir_diag *diag)
+{
+    char answer[16] = "";
+
+    if (line->yes)
+        return CHOIR_OK;
+    if (isatty(STDIN_FILENO) == 0)
+        return diag_set(diag, CHOIR_ERR_REFUSED, "approve",
+                        "there is no terminal to ask on: say --yes if you have read the page");
+    printf("\nType yes to approve this plan for this site: ");
+    (void)fflush(stdout);
+    if (fgets(answer, sizeof answer, stdin) != NULL && strcmp(answer, "yes\n") == 0)
+        return CHOIR_OK;
+    return diag_set(diag, CHOIR_ERR_REFUSED, "approve", "not approved");
+}
+
+static enum choir_err keep(const struct proposal *proposal, struct choir_diag *diag)
+{
+    char hash[2 * HASH_BYTES + 1];
+    struct home home;
+    enum choir_err err = home_open(proposal->config->state_dir, &home);
+
+    if (err != CHOIR_OK)
+        return diag_set(diag, err, proposal->config->state_dir,
+                        "the state folder is not complete: choir-node keys makes it");
+    err =
+        home_keep_plan(&home, HOME_APPROVED, proposal->plan->hash, proposal->bytes, proposal->len);
+    home_close(&home);
+    if (err != CHOIR_OK)
+        return diag_set(diag, err, proposal->config->state_dir, "the approval cannot be stored: %s",
+                        choir_err_text(err));
+    hex_put(hash, proposal->plan->hash, HASH_BYTES);
+    printf("Approved: plan %s, hash %s\n", proposal->plan->name, hash);
+    return CHOIR_OK;
+}
+
+int command_approve(const struct command_line *line)
+{
+    struct proposal proposal = {0};
+    struct choir_diag diag = {0};
+    enum choir_err err = read_proposal(line, &proposal, &diag);
+
+    if (err == CHOIR_OK)
+        err = plan_explain(proposal.plan, stdout);
+    if (err == CHOIR_OK) {
+        printf("\n");
+        err = explain_budget(&proposal, &diag);
+    }
+    if (err == CHOIR_OK)
+        err = confirm(line, &diag);
+    if (err == CHOIR_OK)
+        err = keep(&proposal, &diag);
+    free_proposal(&proposal);
+    return err == CHOIR_OK ? COMMAND_OK : command_fail(err, &diag);
+}

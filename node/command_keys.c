@@ -1,0 +1,117 @@
+/* choir-node keys: everything a new site needs before it can be enrolled. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "configs/site.h"
+#include "ledger/ledger.h"
+#include "node/command.h"
+#include "node/home.h"
+#include "node/keyring.h"
+#include "node/passphrase.h"
+#include "wire/enrolment.h"
+
+static enum choir_err check_new(const struct site_config *config, struct choir_diag *diag)
+{
+    char path[PATH_MAX];
+
+    if ((size_t)snprintf(path, sizeof path, "%s/ledger.db", config->state_dir) >= sizeof path)
+        return diag_set(diag, CHOIR_ERR_FORMAT, config->state_dir, "the path is too long");
+    if (access(path, F_OK) == 0)
+        return diag_set(diag, CHOIR_ERR_REFUSED, path,
+                        "there is a ledger here already; what was spent is never forgotten, so it "
+                        "is not replaced");
+    if (access(config->keys, F_OK) == 0)
+        return diag_set(diag, CHOIR_ERR_REFUSED, config->keys,
+                        "there are keys here already and they are never overwritten");
+    return CHOIR_OK;
+}
+
+static enum choir_err write_public(const struct site_config *config, const struct roster_site *site,
+                                   const struct keyring *keys, struct choir_diag *diag)
+{
+    uint8_t bytes[ENROLMENT_BYTES_MAX];
+    char path[PATH_MAX], fingerprint[ROSTER_FINGERPRINT_MAX];
+    size_t len;
+    enum choir_err err = enrolment_sign(bytes, &len, site, keys->sign_secret);
+
+    if (err != CHOIR_OK)
+        return diag_set(diag, err, "name",
+                        "\"%s\" is no name for a site: lower-case letters, digits, - and _",
+                        config->name);
+    if ((size_t)snprintf(path, sizeof path, "%s/%s.pub", config->state_dir, config->name) >=
+        sizeof path)
+        return diag_set(diag, CHOIR_ERR_FORMAT, config->state_dir, "the path is too long");
+    err = file_replace(AT_FDCWD, path, 0644, bytes, len);
+    if (err != CHOIR_OK)
+        return diag_set(diag, err, path, "it cannot be written: %s", strerror(errno)); // NOLINT
+    enrolment_fingerprint(fingerprint, bytes, len);
+    printf("%s\n", path);
+    fprintf(stderr,
+            "Send this file to the coordinator, who adds it to the roster, and read its\n"
+            "fingerprint to them by telephone:\n  %s\n",
+            fingerprint);
+    return CHOIR_OK;
+}
+
+static enum choir_err make_all(const struct site_config *config, const char *passphrase,
+                               enum keyfile_cost cost, struct choir_diag *diag)
+{
+    struct keyring *keys = NULL;
+    struct roster_site site = {0};
+    enum choir_err err = keyring_make(config->keys, passphrase, cost, &keys, diag);
+
+    if (err != CHOIR_OK)
+        return err;
+    err = ledger_create(config->state_dir, config->data.id, passphrase, cost, site.ledger_key);
+    if (err != CHOIR_OK) {
+        (void)unlink(config->keys); // made a moment ago: nobody knows them yet
+        err = diag_set(diag, err, config->state_dir, "the ledger cannot be made: %s",
+                       choir_err_text(err));
+    } else {
+        (void)snprintf(site.name, sizeof site.name, "%s", config->name);
+        memcpy(site.sign_key, keys->sign_public, sizeof site.sign_key);
+        memcpy(site.curve_key, keys->curve_public, sizeof site.curve_key);
+        err = write_public(config, &site, keys, diag);
+    }
+    keyring_free(keys);
+    return err;
+}
+
+int command_keys(const struct command_line *line)
+{
+    struct site_config *config = NULL;
+    struct choir_diag diag = {0};
+    char *passphrase = NULL;
+    enum choir_err err = site_config_read(line->site, &config, &diag);
+
+    if (err != CHOIR_OK)
+        goto out;
+    if (!roster_name_is_valid(config->name)) {
+        err = diag_set(&diag, CHOIR_ERR_FORMAT, "name",
+                       "\"%s\" is no name for a site: 1 to 63 lower-case letters, digits, - and _",
+                       config->name);
+        goto out;
+    }
+    err = check_new(config, &diag);
+    if (err != CHOIR_OK)
+        goto out;
+    err = passphrase_get(config, true, &passphrase, &diag);
+    if (err != CHOIR_OK)
+        goto out;
+    err = home_make(config->state_dir);
+    if (err != CHOIR_OK) {
+        (void)diag_set(&diag, err, config->state_dir, "the folder cannot be made");
+        goto out;
+    }
+    err = make_all(config, passphrase, line->quick_keys ? KEYFILE_COST_MIN : KEYFILE_COST_MODERATE,
+                   &diag);
+out:
+    keyfile_free(passphrase);
+    site_config_free(config);
+    return err == CHOIR_OK ? COMMAND_OK : command_fail(err, &diag);
+}

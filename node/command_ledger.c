@@ -1,0 +1,132 @@
+/* choir-node status, budget and export: what a running node answers, or the ledger itself. */
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/file.h"
+#include "node/books.h"
+#include "node/command.h"
+#include "node/page.h"
+#include "node/supervisor.h"
+#include "ops/control.h"
+
+#define EXPORT_MAX ((size_t)1 << 30) // bytes of an export
+
+// CHOIR_ERR_MISSING: no node runs, the ledger is free.
+static enum choir_err ask(const struct site_config *config, enum control_kind kind, bool json,
+                          char **text, struct choir_diag *diag)
+{
+    enum choir_err err = supervisor_ask(config->state_dir, kind, json, text);
+
+    if (err == CHOIR_ERR_REFUSED)
+        return diag_set(diag, err, "choir-node", "%s", *text);
+    if (err != CHOIR_OK && err != CHOIR_ERR_MISSING)
+        return diag_set(diag, err, config->state_dir, "the running node does not answer");
+    return err;
+}
+
+int command_status(const struct command_line *line)
+{
+    struct site_config *config = NULL;
+    struct choir_diag diag = {0};
+    char *text = NULL;
+    enum choir_err err = site_config_read(line->site, &config, &diag);
+
+    if (err == CHOIR_OK) {
+        err = ask(config, CONTROL_STATUS, false, &text, &diag);
+        if (err == CHOIR_OK)
+            printf("%s\n", text);
+        else if (err == CHOIR_ERR_MISSING)
+            (void)diag_set(&diag, err, config->state_dir, "no choir-node runs here");
+    }
+    free(text);
+    site_config_free(config);
+    return err == CHOIR_OK ? COMMAND_OK : command_fail(err, &diag);
+}
+
+static enum choir_err read_page(const struct site_config *config, bool json, char **text,
+                                struct choir_diag *diag)
+{
+    struct books books;
+    enum choir_err err = books_open(config, &books, diag);
+
+    if (err != CHOIR_OK)
+        return err;
+    err = page_budget(books.ledger, config, &books.home, json, text);
+    books_close(&books);
+    return err;
+}
+
+int command_budget(const struct command_line *line)
+{
+    struct site_config *config = NULL;
+    struct choir_diag diag = {0};
+    char *text = NULL;
+    enum choir_err err = site_config_read(line->site, &config, &diag);
+
+    if (err == CHOIR_OK)
+        err = ask(config, CONTROL_BUDGET, line->json, &text, &diag);
+    if (err == CHOIR_ERR_MISSING && config != NULL)
+        err = read_page(config, line->json, &text, &diag);
+    if (err == CHOIR_OK)
+        printf("%s", text);
+    free(text);
+    site_config_free(config);
+    return err == CHOIR_OK ? COMMAND_OK : command_fail(err, &diag);
+}
+
+// The running node wrote it into its state folder: copied from there.
+static enum choir_err copy_export(const struct site_config *config, const char *name,
+                                  const char *out, struct choir_diag *diag)
+{
+    char path[PATH_MAX];
+    uint8_t *bytes = NULL;
+    size_t len;
+    enum choir_err err;
+
+    if ((size_t)snprintf(path, sizeof path, "%s/%s", config->state_dir, name) >= sizeof path)
+        return diag_set(diag, CHOIR_ERR_FORMAT, config->state_dir, "the path is too long");
+    err = file_read(path, EXPORT_MAX, &bytes, &len);
+    if (err != CHOIR_OK)
+        return diag_set(diag, err, path, "the export cannot be read: %s", choir_err_text(err));
+    err = file_replace(AT_FDCWD, out, 0644, bytes, len);
+    free(bytes);
+    return err == CHOIR_OK ? err : diag_set(diag, err, out, "the export cannot be written");
+}
+
+static enum choir_err write_export(const struct site_config *config, const char *out,
+                                   struct choir_diag *diag)
+{
+    struct books books;
+    enum choir_err err = books_open(config, &books, diag);
+
+    if (err != CHOIR_OK)
+        return err;
+    err = ledger_export(books.ledger, AT_FDCWD, out);
+    books_close(&books);
+    return err == CHOIR_OK
+               ? err
+               : diag_set(diag, err, out, "the export cannot be written: %s", choir_err_text(err));
+}
+
+int command_export(const struct command_line *line)
+{
+    struct site_config *config = NULL;
+    struct choir_diag diag = {0};
+    char *text = NULL;
+    enum choir_err err = site_config_read(line->site, &config, &diag);
+
+    if (err == CHOIR_OK) {
+        err = ask(config, CONTROL_EXPORT, false, &text, &diag);
+        if (err == CHOIR_OK)
+            err = copy_export(config, text, line->file, &diag);
+        else if (err == CHOIR_ERR_MISSING)
+            err = write_export(config, line->file, &diag);
+    }
+    if (err == CHOIR_OK)
+        printf("%s\n", line->file);
+    free(text);
+    site_config_free(config);
+    return err == CHOIR_OK ? COMMAND_OK : command_fail(err, &diag);
+}

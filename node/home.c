@@ -1,0 +1,300 @@
+#include "node/home.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/file.h"
+#include "base/hex.h"
+#include "configs/plan.h"
+
+enum { MARK_VERSION = 1, MARK_BYTES_MAX = 256 };
+
+static const char mark_magic[8] = "CHOIRMRK";
+
+static const char *const folder_names[HOME_FOLDERS] = {
+    [HOME_STATE] = ".",         [HOME_OUTBOX] = "outbox", [HOME_APPROVED] = "approved",
+    [HOME_OFFERED] = "offered", [HOME_MARKS] = "marks",   [HOME_EXPORT] = "export",
+};
+
+enum choir_err home_make(const char *path)
+{
+    char folder[PATH_MAX];
+
+    for (size_t i = 0; i < HOME_FOLDERS; i++) {
+        enum choir_err err;
+
+        if ((size_t)snprintf(folder, sizeof folder, "%s/%s", path, folder_names[i]) >=
+            sizeof folder)
+            return CHOIR_ERR_IO;
+        err = file_make_dir(i == HOME_STATE ? path : folder);
+        if (err != CHOIR_OK)
+            return err;
+    }
+    return CHOIR_OK;
+}
+
+static enum choir_err check_owner(int fd)
+{
+    struct stat about;
+
+    if (fstat(fd, &about) != 0)
+        return CHOIR_ERR_IO;
+    return about.st_uid == geteuid() && (about.st_mode & (S_IWGRP | S_IWOTH)) == 0
+               ? CHOIR_OK
+               : CHOIR_ERR_REFUSED;
+}
+
+enum choir_err home_open(const char *path, struct home *out)
+{
+    struct home home;
+    enum choir_err err = CHOIR_OK;
+
+    for (size_t i = 0; i < HOME_FOLDERS; i++)
+        home.fd[i] = -1;
+    for (size_t i = 0; i < HOME_FOLDERS && err == CHOIR_OK; i++) {
+        home.fd[i] = i == HOME_STATE ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+                                     : openat(home.fd[HOME_STATE], folder_names[i],
+                                              O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (home.fd[i] < 0)
+            err = errno == ENOENT ? CHOIR_ERR_MISSING : CHOIR_ERR_IO;
+        else
+            err = check_owner(home.fd[i]);
+    }
+    if (err == CHOIR_OK)
+        *out = home;
+    else
+        home_close(&home);
+    return err;
+}
+
+void home_close(struct home *home)
+{
+    for (size_t i = 0; i < HOME_FOLDERS; i++) {
+        if (home->fd[i] >= 0)
+            close(home->fd[i]);
+        home->fd[i] = -1;
+    }
+}
+
+static void name_of(char name[static HOME_NAME_MAX], const uint8_t hash[static HASH_BYTES])
+{
+    hex_put(name, hash, HASH_BYTES);
+    memcpy(name + (size_t)2 * HASH_BYTES, ".json", sizeof ".json");
+}
+
+static enum choir_err read_at(int folder, const char *name, size_t max, uint8_t **bytes,
+                              size_t *len)
+{
+    enum choir_err err;
+    int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (fd < 0)
+        return errno == ENOENT ? CHOIR_ERR_MISSING : CHOIR_ERR_IO;
+    err = file_read_fd(fd, max, bytes, len);
+    close(fd);
+    return err;
+}
+
+// A plan whose bytes are not those its name promises is as good as none.
+static enum choir_err read_plan(int folder, const uint8_t hash[static HASH_BYTES], uint8_t **bytes,
+                                size_t *len)
+{
+    enum choir_err err;
+    uint8_t found[HASH_BYTES];
+    char name[HOME_NAME_MAX];
+
+    name_of(name, hash);
+    err = read_at(folder, name, PLAN_MAX_BYTES, bytes, len);
+    if (err != CHOIR_OK)
+        return err;
+    hash_bytes(found, *bytes, *len);
+    if (memcmp(found, hash, HASH_BYTES) == 0)
+        return CHOIR_OK;
+    free(*bytes);
+    *bytes = NULL;
+    return CHOIR_ERR_FORGED;
+}
+
+bool home_has_plan(const struct home *home, enum home_folder folder,
+                   const uint8_t hash[static HASH_BYTES])
+{
+    uint8_t *bytes = NULL;
+    size_t len;
+    bool has = read_plan(home->fd[folder], hash, &bytes, &len) == CHOIR_OK;
+
+    free(bytes);
+    return has;
+}
+
+static enum choir_err open_list(int folder, DIR **out)
+{
+    int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0)
+        return CHOIR_ERR_IO;
+    *out = fdopendir(fd);
+    if (*out != NULL)
+        return CHOIR_OK;
+    close(fd);
+    return CHOIR_ERR_IO;
+}
+
+// True and the hash if `name` is that of a plan.
+static bool is_plan_name(const char *name, uint8_t hash[static HASH_BYTES])
+{
+    char digits[2 * HASH_BYTES + 1];
+
+    if (strlen(name) != HOME_NAME_MAX - 1 || strcmp(name + (size_t)2 * HASH_BYTES, ".json") != 0)
+        return false;
+    memcpy(digits, name, sizeof digits - 1);
+    digits[sizeof digits - 1] = '\0';
+    return hex_get(hash, HASH_BYTES, digits) == CHOIR_OK;
+}
+
+enum choir_err home_each_plan(const struct home *home, enum home_folder folder, home_visit *visit,
+                              void *context)
+{
+    enum choir_err err;
+    const struct dirent *item;
+    DIR *list;
+
+    err = open_list(home->fd[folder], &list);
+    if (err != CHOIR_OK)
+        return err;
+    // One thread reads this stream.
+    while (err == CHOIR_OK && (item = readdir(list)) != NULL) { // NOLINT(concurrency-mt-unsafe)
+        uint8_t hash[HASH_BYTES], *bytes = NULL;
+        size_t len;
+
+        if (!is_plan_name(item->d_name, hash) ||
+            read_plan(home->fd[folder], hash, &bytes, &len) != CHOIR_OK)
+            continue;
+        err = visit(context, hash, bytes, len);
+        free(bytes);
+    }
+    closedir(list);
+    return err;
+}
+
+static enum choir_err count_one(void *context, const uint8_t hash[static HASH_BYTES],
+                                const uint8_t *bytes, size_t len)
+{
+    size_t *n = context;
+
+    (void)hash;
+    (void)bytes;
+    (void)len;
+    ++*n;
+    return CHOIR_OK;
+}
+
+enum choir_err home_keep_plan(const struct home *home, enum home_folder folder,
+                              const uint8_t hash[static HASH_BYTES], const uint8_t *bytes,
+                              size_t len)
+{
+    char name[HOME_NAME_MAX];
+    size_t n = 0;
+
+    if (home_has_plan(home, folder, hash))
+        return CHOIR_OK;
+    if (folder == HOME_OFFERED) {
+        enum choir_err err = home_each_plan(home, folder, count_one, &n);
+
+        if (err != CHOIR_OK)
+            return err;
+        if (n >= HOME_OFFERED_MAX)
+            return CHOIR_ERR_REFUSED;
+    }
+    name_of(name, hash);
+    return file_replace(home->fd[folder], name, 0600, bytes, len);
+}
+
+static void mark_name(char name[static 2 * MESSAGE_RUN_BYTES + 1],
+                      const uint8_t run[static MESSAGE_RUN_BYTES])
+{
+    hex_put(name, run, MESSAGE_RUN_BYTES);
+}
+
+static enum choir_err decode_mark(const uint8_t *bytes, size_t len, struct mark *mark)
+{
+    uint8_t hash[HASH_BYTES], stored[HASH_BYTES];
+    char magic[sizeof mark_magic];
+    struct view view = view_over(bytes, len);
+    struct mark read = {0};
+    uint32_t version;
+
+    view_bytes(&view, magic, sizeof magic);
+    version = view_u32(&view);
+    view_bytes(&view, read.run, sizeof read.run);
+    read.round = view_u64(&view);
+    read.attempt = view_u32(&view);
+    read.threshold = view_u32(&view);
+    read.minimum = view_u32(&view);
+    view_bytes(&view, read.r0, sizeof read.r0);
+    read.revealed = view_u8(&view) != 0;
+    view_bytes(&view, stored, sizeof stored);
+    if (!view_done(&view) || memcmp(magic, mark_magic, sizeof magic) != 0 ||
+        version != MARK_VERSION)
+        return CHOIR_ERR_FORGED;
+    hash_bytes(hash, bytes, len - HASH_BYTES);
+    if (memcmp(hash, stored, HASH_BYTES) != 0)
+        return CHOIR_ERR_FORGED;
+    *mark = read;
+    return CHOIR_OK;
+}
+
+enum choir_err home_read_mark(const struct home *home, const uint8_t run[static MESSAGE_RUN_BYTES],
+                              struct mark *mark)
+{
+    char name[2 * MESSAGE_RUN_BYTES + 1];
+    uint8_t *bytes = NULL;
+    size_t len;
+    enum choir_err err;
+
+    mark_name(name, run);
+    err = read_at(home->fd[HOME_MARKS], name, MARK_BYTES_MAX, &bytes, &len);
+    if (err == CHOIR_ERR_MISSING) {
+        *mark = (struct mark){0};
+        memcpy(mark->run, run, sizeof mark->run);
+        return CHOIR_OK;
+    }
+    if (err == CHOIR_ERR_FORMAT)
+        return CHOIR_ERR_FORGED;
+    if (err == CHOIR_OK)
+        err = decode_mark(bytes, len, mark);
+    if (err == CHOIR_OK && memcmp(mark->run, run, MESSAGE_RUN_BYTES) != 0)
+        err = CHOIR_ERR_FORGED;
+    free(bytes);
+    return err;
+}
+
+enum choir_err home_write_mark(const struct home *home, const struct mark *mark)
+{
+    uint8_t bytes[MARK_BYTES_MAX], hash[HASH_BYTES];
+    char name[2 * MESSAGE_RUN_BYTES + 1];
+    struct buf buf = buf_over(bytes, sizeof bytes);
+
+    buf_bytes(&buf, mark_magic, sizeof mark_magic);
+    buf_u32(&buf, MARK_VERSION);
+    buf_bytes(&buf, mark->run, sizeof mark->run);
+    buf_u64(&buf, mark->round);
+    buf_u32(&buf, mark->attempt);
+    buf_u32(&buf, mark->threshold);
+    buf_u32(&buf, mark->minimum);
+    buf_bytes(&buf, mark->r0, sizeof mark->r0);
+    buf_u8(&buf, mark->revealed ? 1 : 0);
+    hash_bytes(hash, bytes, buf.len);
+    buf_bytes(&buf, hash, sizeof hash);
+    if (!buf_ok(&buf))
+        return CHOIR_ERR_IO;
+    mark_name(name, mark->run);
+    return file_replace(home->fd[HOME_MARKS], name, 0600, bytes, buf.len);
+}

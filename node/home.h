@@ -1,0 +1,76 @@
+/* home - the folder in which a node keeps its state, and its files of small size.
+ *
+ *   ledger.db, outbox/       the ledger and the charged updates (ledger/ledger.h)
+ *   approved/<hash>.json     plans that the site's operator approved
+ *   offered/<hash>.json      plans that the operator of the federation offered, not approved
+ *   marks/<run>              the last attempt of each run this site took part in
+ *   export/                  where an export of the ledger is made
+ *   node.sock                the control socket of a running node
+ *
+ * Everything is reached through descriptors of the folders, so that it works in a sealed vault.
+ */
+#ifndef CHOIR_NODE_HOME_H
+#define CHOIR_NODE_HOME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "crypto/hash.h"
+#include "round/site.h"
+
+enum {
+    HOME_OFFERED_MAX = 64, // offered plans that are kept at most
+    HOME_NAME_MAX = 2 * HASH_BYTES + sizeof ".json",
+};
+
+enum home_folder {
+    HOME_STATE, // the state folder itself
+    HOME_OUTBOX,
+    HOME_APPROVED,
+    HOME_OFFERED,
+    HOME_MARKS,
+    HOME_EXPORT,
+    HOME_FOLDERS,
+};
+
+struct home {
+    int fd[HOME_FOLDERS];
+};
+
+/* Makes the folder and those in it, mode 0700; existing ones are fine. Fails with CHOIR_ERR_IO. */
+CHOIR_MUST_CHECK enum choir_err home_make(const char *path);
+
+/* Opens all of them. Fails with CHOIR_ERR_MISSING (one is not there), CHOIR_ERR_REFUSED (others
+ * than the owner may write to it) or CHOIR_ERR_IO. */
+CHOIR_MUST_CHECK enum choir_err home_open(const char *path, struct home *out);
+void home_close(struct home *home);
+
+/* Keeps the plan bytes durably under their hash, in HOME_APPROVED or HOME_OFFERED.
+ * Fails with CHOIR_ERR_IO, or CHOIR_ERR_REFUSED if HOME_OFFERED_MAX plans are offered already. */
+CHOIR_MUST_CHECK enum choir_err home_keep_plan(const struct home *home, enum home_folder folder,
+                                               const uint8_t hash[static HASH_BYTES],
+                                               const uint8_t *bytes, size_t len);
+
+/* True only if the plan with this hash stands in the folder, unchanged. */
+bool home_has_plan(const struct home *home, enum home_folder folder,
+                   const uint8_t hash[static HASH_BYTES]);
+
+/* Each plan of the folder, bytes borrowed for the call; stops at the first not CHOIR_OK. Files
+ * whose bytes are not those of their name are left out. */
+typedef enum choir_err home_visit(void *context, const uint8_t hash[static HASH_BYTES],
+                                  const uint8_t *bytes, size_t len);
+CHOIR_MUST_CHECK enum choir_err home_each_plan(const struct home *home, enum home_folder folder,
+                                               home_visit *visit, void *context);
+
+/* The stored mark of a run: round 0 where there is none. Fails with CHOIR_ERR_FORGED (damaged)
+ * or CHOIR_ERR_IO. */
+CHOIR_MUST_CHECK enum choir_err home_read_mark(const struct home *home,
+                                               const uint8_t run[static MESSAGE_RUN_BYTES],
+                                               struct mark *mark);
+
+/* Durable when CHOIR_OK is returned. Fails with CHOIR_ERR_IO. */
+CHOIR_MUST_CHECK enum choir_err home_write_mark(const struct home *home, const struct mark *mark);
+
+#endif

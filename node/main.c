@@ -1,0 +1,151 @@
+/* choir-node - the program of a site: its keys, its approvals, its node, its budget. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "base/nearby.h"
+#include "crypto/rng.h"
+#include "node/child.h"
+#include "node/command.h"
+#include "node/role.h"
+
+struct command {
+    const char *name;
+    int (*run)(const struct command_line *line);
+    const char *file; // what the positional argument is; NULL: none is taken
+    const char *help;
+};
+
+static const struct command commands[] = {
+    {"keys", command_keys, NULL, "make keys, ledger and the file that enrols this site"},
+    {"approve", command_approve, "PLAN", "read a plan on one page, and approve it by its hash"},
+    {"run", command_run, NULL, "join rounds until stopped"},
+    {"status", command_status, NULL, "what the running node does, and why it waits"},
+    {"budget", command_budget, NULL, "what was spent of the privacy budget and what is left"},
+    {"export", command_export, "OUT", "write the ledger for an auditor"},
+};
+
+enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
+
+static int usage(FILE *to)
+{
+    fprintf(to, "Usage: choir-node COMMAND --site FILE ...\n\n");
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        fprintf(to, "  %-8s %-5s %s\n", commands[i].name,
+                commands[i].file != NULL ? commands[i].file : "", commands[i].help);
+    fprintf(to, "\n  --site FILE    the settings of the site\n"
+                "  --yes          approve: do not ask\n"
+                "  --json         budget: one JSON object\n"
+                "  --quick-keys   keys: a cheap seal, for demos and tests only\n"
+                "  --log-json     run: one JSON object for each event\n");
+    return to == stdout ? COMMAND_OK : COMMAND_USAGE;
+}
+
+static const struct command *find(const char *name)
+{
+    const char *names[N_COMMANDS], *meant;
+
+    for (size_t i = 0; i < N_COMMANDS; i++) {
+        names[i] = commands[i].name;
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    }
+    meant = nearby(name, names, N_COMMANDS);
+    fprintf(stderr, "choir-node: there is no command \"%s\"", name);
+    fprintf(stderr, meant != NULL ? "; did you mean %s?\n" : "\n", meant);
+    return NULL;
+}
+
+// Takes argv[at]; true if it was an option without a value.
+static bool take_flag(struct command_line *line, const char *word)
+{
+    const struct {
+        const char *name;
+        bool *flag;
+    } flags[] = {
+        {"--yes", &line->yes},
+        {"--json", &line->json},
+        {"--quick-keys", &line->quick_keys},
+        {"--log-json", &line->log_json},
+    };
+
+    for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++)
+        if (strcmp(flags[i].name, word) == 0) {
+            *flags[i].flag = true;
+            return true;
+        }
+    return false;
+}
+
+static bool complain(const char *what, const char *word)
+{
+    fprintf(stderr, "choir-node: %s %s\n", what, word);
+    return false;
+}
+
+static bool read_line(int argc, char **argv, bool takes_file, struct command_line *line)
+{
+    for (int i = 0; i < argc; i++) {
+        if (strcmp(argv[i], "--site") == 0) {
+            if (++i == argc)
+                return complain("a file name must follow", "--site");
+            line->site = argv[i];
+        } else if (!take_flag(line, argv[i])) {
+            if (argv[i][0] == '-')
+                return complain("there is no option", argv[i]);
+            if (!takes_file || line->file != NULL)
+                return complain("one argument too many:", argv[i]);
+            line->file = argv[i];
+        }
+    }
+    if (line->site == NULL)
+        return complain("say which site by", "--site FILE");
+    return !takes_file || line->file != NULL || complain("a file name is missing;", "see --help");
+}
+
+// The processes that `run` starts come back here with another first word.
+static void become_role(int argc, char **argv)
+{
+    struct command_line line = {0};
+    bool vault = strcmp(argv[1], CHILD_VAULT_COMMAND) == 0;
+
+    if (!vault && strcmp(argv[1], CHILD_COURIER_COMMAND) != 0)
+        return;
+    if (!read_line(argc - 2, argv + 2, false, &line))
+        _exit(ROLE_EXIT_FINAL);
+    // _exit: a sealed process must not run what others have registered for exit().
+    _exit(vault ? vault_role(line.site, line.log_json) : courier_role(line.site, line.log_json));
+}
+
+int main(int argc, char **argv)
+{
+    struct command_line line = {0};
+    const struct command *command;
+
+    if (argc < 2)
+        return usage(stderr);
+    become_role(argc, argv);
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)
+        return usage(stdout);
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("choir-node %s\n", CHOIR_VERSION);
+        return COMMAND_OK;
+    }
+    command = find(argv[1]);
+    if (command == NULL)
+        return COMMAND_USAGE;
+    for (int i = 2; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0)
+            return usage(stdout);
+    if (!read_line(argc - 2, argv + 2, command->file != NULL, &line))
+        return COMMAND_USAGE;
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);     // keys pass through here
+    (void)setenv("OPENBLAS_NUM_THREADS", "1", 0); // NOLINT(concurrency-mt-unsafe)
+    if (rng_start() != CHOIR_OK) {
+        fprintf(stderr, "choir-node: the system has no source of randomness\n");
+        return COMMAND_FAILED;
+    }
+    return command->run(&line);
+}

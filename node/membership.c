@@ -1,0 +1,81 @@
+#include "node/membership.h"
+
+#include <string.h>
+
+#include "base/hex.h"
+#include "base/now.h"
+
+static enum choir_err explain_roster(const struct site_config *config, enum choir_err err,
+                                     struct choir_diag *diag)
+{
+    switch (err) {
+    case CHOIR_ERR_MISSING:
+        return diag_set(diag, err, config->roster,
+                        "there is no roster: ask the coordinator for the signed roster file");
+    case CHOIR_ERR_FORGED:
+        return diag_set(
+            diag, err, config->roster,
+            "the roster is not signed by the root key that the settings pin (\"root\"): "
+            "compare the fingerprint with the coordinator by telephone");
+    case CHOIR_ERR_FORMAT:
+        return diag_set(diag, err, config->roster, "this is not a roster, or it is damaged");
+    case CHOIR_OK:
+    case CHOIR_ERR_MEMORY:
+    case CHOIR_ERR_IO:
+    case CHOIR_ERR_REFUSED:
+    case CHOIR_ERR_PEER:
+    case CHOIR_ERR_AGAIN:
+    default:
+        return diag_set(diag, err, config->roster, "the roster cannot be read: %s",
+                        choir_err_text(err));
+    }
+}
+
+static enum choir_err check_roster(struct membership *membership, struct choir_diag *diag)
+{
+    const struct site_config *config = membership->config;
+    const struct roster *roster = &membership->roster;
+
+    if (now_unix() < roster->issued)
+        return diag_set(diag, CHOIR_ERR_REFUSED, config->roster,
+                        "the roster is from the future: check the clock of this machine");
+    if (!roster_is_current(roster, now_unix()))
+        return diag_set(diag, CHOIR_ERR_REFUSED, config->roster,
+                        "the roster has expired: ask the coordinator for a new one");
+    membership->self = roster_by_name(roster, config->name);
+    if (membership->self == NULL)
+        return diag_set(diag, CHOIR_ERR_REFUSED, config->roster,
+                        "site %s is not in the roster: send %s.pub to the coordinator",
+                        config->name, config->name);
+    return CHOIR_OK;
+}
+
+enum choir_err membership_load(const char *site_path, struct membership *out,
+                               struct choir_diag *diag)
+{
+    struct membership membership = {0};
+    char fingerprint[ROSTER_FINGERPRINT_MAX];
+    enum choir_err err = site_config_read(site_path, &membership.config, diag);
+
+    if (err != CHOIR_OK)
+        return err;
+    hex_put(fingerprint, membership.config->root, HASH_BYTES);
+    err = roster_read(membership.config->roster, fingerprint, &membership.roster);
+    if (err != CHOIR_OK)
+        err = explain_roster(membership.config, err, diag);
+    else
+        err = check_roster(&membership, diag);
+    if (err != CHOIR_OK) {
+        membership_release(&membership);
+        return err;
+    }
+    *out = membership; // self points into the roster's own memory, which moves with it
+    return CHOIR_OK;
+}
+
+void membership_release(struct membership *membership)
+{
+    roster_release(&membership->roster);
+    site_config_free(membership->config);
+    memset(membership, 0, sizeof *membership);
+}

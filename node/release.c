@@ -1,0 +1,163 @@
+#include "node/release.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "crypto/merkle.h"
+#include "crypto/rng.h"
+#include "privacy/clip.h"
+#include "privacy/quantize.h"
+#include "train/trainer.h"
+#include "wire/bulk.h"
+
+// Rounding the scaled delta to floats may pass the bound by some 1e-7 of it.
+#define FLOAT_ROOM (1.0 - 1e-6)
+
+static enum choir_err train(const struct release *release, const float *global, float *delta,
+                            struct choir_diag *diag)
+{
+    struct training training = plan_training(release->plan, release->site);
+    struct trainer *trainer = NULL;
+    struct rng *sample = NULL, *noise = NULL;
+    enum choir_err err =
+        trainer_new(&release->plan->model, release->data, &training, &trainer, diag);
+
+    if (err != CHOIR_OK)
+        goto out;
+    err = rng_open("sample", &sample);
+    if (err != CHOIR_OK)
+        goto out;
+    err = rng_open("noise", &noise);
+    if (err != CHOIR_OK)
+        goto out;
+    // No report is taken: drawn records and losses are numbers from data.
+    err = trainer_run_round(trainer, global, delta, sample, noise, NULL);
+    if (err == CHOIR_ERR_FORMAT)
+        err = diag_set(diag, err, "training",
+                       "a parameter stopped being finite: the plan's "
+                       "learning rate is too large for this model");
+out:
+    rng_close(noise);
+    rng_close(sample);
+    trainer_free(trainer);
+    return err;
+}
+
+static enum choir_err add_segments(const struct quantize_layout *layout, const float *delta,
+                                   struct ledger_draft *draft)
+{
+    enum choir_err err = CHOIR_OK;
+    uint8_t *segment = malloc(quantize_segment_bytes(layout, 0));
+
+    if (segment == NULL)
+        return CHOIR_ERR_MEMORY;
+    for (size_t i = 0; i < layout->n_segments && err == CHOIR_OK; i++) {
+        err =
+            quantize_encode_segment(layout, i, delta + quantize_segment_first(layout, i), segment);
+        if (err == CHOIR_OK)
+            err = ledger_draft_add(draft, segment, quantize_segment_bytes(layout, i));
+    }
+    rng_wipe(segment, quantize_segment_bytes(layout, 0));
+    free(segment);
+    return err;
+}
+
+static enum choir_err charge(const struct release *release, const float *delta, int *fd,
+                             uint8_t digest[static HASH_BYTES])
+{
+    struct quantize_layout layout = plan_layout(release->plan);
+    struct ledger_draft *draft;
+    enum choir_err err = ledger_draft_begin(release->ledger, &draft);
+
+    if (err != CHOIR_OK)
+        return err;
+    err = add_segments(&layout, delta, draft);
+    if (err != CHOIR_OK) {
+        ledger_draft_drop(draft);
+        return err;
+    }
+    return ledger_charge(release->ledger, release->run, release->round, draft, fd, digest);
+}
+
+enum choir_err release_make(const struct release *release, const float *global, int *fd,
+                            uint8_t digest[static HASH_BYTES], struct choir_diag *diag)
+{
+    size_t n = (size_t)release->plan->n_params;
+    float weight = (float)plan_weight(release->plan, release->site);
+    float *delta = calloc(n, sizeof *delta);
+    enum choir_err err;
+
+    if (delta == NULL)
+        return CHOIR_ERR_MEMORY;
+    err = train(release, global, delta, diag);
+    if (err != CHOIR_OK)
+        goto out;
+    if (!clip_vector(delta, n, release->plan->update.clip_norm * FLOAT_ROOM)) {
+        err = diag_set(diag, CHOIR_ERR_FORMAT, "training", "the update is not finite");
+        goto out;
+    }
+    for (size_t i = 0; i < n; i++)
+        delta[i] *= weight;
+    err = charge(release, delta, fd, digest);
+out:
+    rng_wipe(delta, n * sizeof *delta);
+    free(delta);
+    return err;
+}
+
+static enum choir_err read_chunk(int fd, uint64_t at, uint8_t *chunk, size_t len)
+{
+    for (size_t filled = 0; filled < len;) {
+        ssize_t got = pread(fd, chunk + filled, len - filled, (off_t)(at + filled));
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return CHOIR_ERR_IO;
+        filled += (size_t)got;
+    }
+    return CHOIR_OK;
+}
+
+static enum choir_err hash_chunks(int fd, uint64_t bytes, uint8_t (*leaves)[HASH_BYTES])
+{
+    enum choir_err err = CHOIR_OK;
+    uint8_t *chunk = malloc(BULK_CHUNK_BYTES);
+
+    if (chunk == NULL)
+        return CHOIR_ERR_MEMORY;
+    for (uint64_t at = 0; at < bytes && err == CHOIR_OK; at += BULK_CHUNK_BYTES) {
+        size_t len = bytes - at < BULK_CHUNK_BYTES ? (size_t)(bytes - at) : BULK_CHUNK_BYTES;
+
+        err = read_chunk(fd, at, chunk, len);
+        if (err == CHOIR_OK)
+            merkle_leaf(leaves[at / BULK_CHUNK_BYTES], chunk, len);
+    }
+    free(chunk);
+    return err;
+}
+
+enum choir_err release_root(int fd, uint8_t root[static HASH_BYTES], uint64_t *bytes)
+{
+    struct stat about;
+    uint8_t(*leaves)[HASH_BYTES];
+    size_t n;
+    enum choir_err err;
+
+    if (fstat(fd, &about) != 0 || about.st_size <= 0)
+        return CHOIR_ERR_IO;
+    n = bulk_chunks((uint64_t)about.st_size);
+    leaves = calloc(n, sizeof *leaves);
+    if (leaves == NULL)
+        return CHOIR_ERR_MEMORY;
+    err = hash_chunks(fd, (uint64_t)about.st_size, leaves);
+    if (err == CHOIR_OK) {
+        merkle_root(root, (const uint8_t(*)[HASH_BYTES])leaves, n);
+        *bytes = (uint64_t)about.st_size;
+    }
+    free(leaves);
+    return err;
+}

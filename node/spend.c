@@ -1,0 +1,168 @@
+#include "node/spend.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "privacy/mechanism.h"
+
+// What the noise takes off delta is computed at no less than this epsilon, so that a policy that
+// changes within the usual range does not change the entry of a run that is under way.
+#define SLACK_EPSILON_MIN 8.0
+
+enum choir_err spend_of_plan(const struct plan *plan, size_t site, const struct site_policy *policy,
+                             const uint8_t *run, struct entry_spend *out)
+{
+    struct mechanism mechanism = plan_mechanism(plan, site);
+    enum choir_err err = mechanism_make(&mechanism);
+
+    if (err != CHOIR_OK)
+        return err;
+    *out = (struct entry_spend){
+        .first_round = 1,
+        .last_round = plan->rounds,
+        .unit = ENTRY_UNIT_RECORD,
+        .neighboring = ENTRY_ADD_OR_REMOVE_ONE,
+        .delta = plan->privacy.delta,
+        .delta_slack = mechanism_delta_slack(&mechanism, fmax(policy->epsilon, SLACK_EPSILON_MIN),
+                                             plan->rounds),
+        .n_events = 1,
+    };
+    out->events[0] = mechanism_event(&mechanism);
+    memcpy(out->plan_hash, plan->hash, HASH_BYTES);
+    if (run != NULL)
+        memcpy(out->run, run, ENTRY_RUN_BYTES);
+    (void)snprintf(out->mechanism, sizeof out->mechanism, "%s", mechanism_name(mechanism.kind));
+    return CHOIR_OK;
+}
+
+struct budget spend_budget(const struct site_policy *policy)
+{
+    return (struct budget){
+        .epsilon = policy->epsilon,
+        .delta = policy->delta,
+        .allow_none = (policy->mechanisms & UINT32_C(1) << MECHANISM_NONE) != 0,
+    };
+}
+
+static enum choir_err refuse(const struct site_policy *policy, const struct entry_spend *spend,
+                             const struct budget_verdict *verdict, struct choir_diag *diag)
+{
+    switch (verdict->answer) {
+    case BUDGET_TOO_MUCH:
+        return diag_set(diag, CHOIR_ERR_REFUSED, "policy.budget.epsilon",
+                        "the plan would take epsilon from %.3f to %.3f at delta %g; the budget is "
+                        "%.3f, %" PRIu64 " of %" PRIu64 " rounds would fit",
+                        verdict->epsilon_before, verdict->epsilon_after, policy->delta,
+                        policy->epsilon, verdict->rounds_fit, spend->last_round);
+    case BUDGET_UNPROTECTED:
+        return diag_set(diag, CHOIR_ERR_REFUSED, "policy.mechanisms",
+                        "mechanism \"none\" has no finite epsilon, and the policy does not "
+                        "list it");
+    case BUDGET_NOT_COVERED:
+        return diag_set(diag, CHOIR_ERR_REFUSED, "policy.budget",
+                        "no accountant knows a bound for what the plan releases");
+    case BUDGET_ALLOWED:
+    default:
+        return diag_set(diag, CHOIR_ERR_REFUSED, "ledger",
+                        "this run is set aside already, with other terms");
+    }
+}
+
+static enum choir_err find_run(void *context, uint64_t index, const struct entry *entry)
+{
+    const uint8_t *run = context;
+
+    (void)index;
+    return entry->kind == ENTRY_RESERVE && memcmp(entry->spend.run, run, ENTRY_RUN_BYTES) == 0
+               ? CHOIR_ERR_AGAIN // found: stop here
+               : CHOIR_OK;
+}
+
+static enum choir_err is_reserved(struct ledger *ledger, const struct entry_spend *spend,
+                                  bool *reserved)
+{
+    uint8_t run[ENTRY_RUN_BYTES];
+    enum choir_err err;
+
+    memcpy(run, spend->run, sizeof run);
+    err = ledger_each(ledger, find_run, run);
+    *reserved = err == CHOIR_ERR_AGAIN;
+    return *reserved ? CHOIR_OK : err;
+}
+
+enum choir_err spend_ask(struct ledger *ledger, const struct site_policy *policy,
+                         const struct entry_spend *spend, bool *reserved,
+                         struct budget_verdict *verdict, struct choir_diag *diag)
+{
+    struct budget budget = spend_budget(policy);
+    struct ledger_total total;
+    enum choir_err err;
+
+    memset(verdict, 0, sizeof *verdict);
+    err = is_reserved(ledger, spend, reserved);
+    if (err != CHOIR_OK || *reserved)
+        return err;
+    err = ledger_total(ledger, true, &total);
+    if (err != CHOIR_OK)
+        return err;
+    err = budget_decide(&budget, total.events, total.n, &spend->events[0], spend->last_round,
+                        total.delta_slack + spend->delta_slack, verdict);
+    ledger_total_free(&total);
+    if (err == CHOIR_ERR_FORMAT)
+        return diag_set(diag, CHOIR_ERR_REFUSED, "policy.budget",
+                        "the budget or what the plan releases is out of range, or the noise's "
+                        "own error leaves no delta");
+    if (err == CHOIR_OK && verdict->answer != BUDGET_ALLOWED)
+        err = refuse(policy, spend, verdict, diag);
+    return err;
+}
+
+enum choir_err spend_reserve(struct ledger *ledger, const struct site_policy *policy,
+                             const struct entry_spend *spend, struct choir_diag *diag)
+{
+    struct budget budget = spend_budget(policy);
+    struct budget_verdict verdict;
+    enum choir_err err = ledger_reserve(ledger, spend, &budget, &verdict);
+
+    return err == CHOIR_ERR_REFUSED ? refuse(policy, spend, &verdict, diag) : err;
+}
+
+enum choir_err spend_so_far(struct ledger *ledger, const struct site_policy *policy, bool reserved,
+                            double *epsilon)
+{
+    struct ledger_total total;
+    enum choir_err err = ledger_total(ledger, reserved, &total);
+
+    if (err != CHOIR_OK)
+        return err;
+    if (total.n == 0)
+        *epsilon = 0.0;
+    else
+        err = budget_epsilon(total.events, total.n, policy->delta - total.delta_slack, epsilon);
+    ledger_total_free(&total);
+    return err;
+}
+
+enum choir_err spend_explain(struct ledger *ledger, const struct site_policy *policy,
+                             const struct entry_spend *spend, FILE *to)
+{
+    struct budget_verdict verdict;
+    struct choir_diag diag = {0};
+    bool reserved;
+    enum choir_err err = spend_ask(ledger, policy, spend, &reserved, &verdict, &diag);
+
+    if (err != CHOIR_OK && err != CHOIR_ERR_REFUSED)
+        return err;
+    (void)fprintf(to, "This site's budget (data %s)\n", ledger_data_id(ledger));
+    (void)fprintf(to, "  budget                     epsilon %.3f at delta %g\n", policy->epsilon,
+                  policy->delta);
+    (void)fprintf(to, "  committed and reserved     epsilon %.3f\n", verdict.epsilon_before);
+    (void)fprintf(to, "  this plan alone            epsilon %.3f\n", verdict.epsilon_new);
+    (void)fprintf(to, "  after this plan            epsilon %.3f\n", verdict.epsilon_after);
+    (void)fprintf(to, "  rounds that fit            %" PRIu64 " of %" PRIu64 "\n",
+                  verdict.rounds_fit, spend->last_round);
+    if (err == CHOIR_ERR_REFUSED)
+        (void)fprintf(to, "  The node will refuse it: %s: %s.\n", diag.place, diag.message);
+    return err;
+}

@@ -1,0 +1,50 @@
+/* spend - what a plan costs at this site and whether the budget allows it.
+ *
+ * One place turns a plan into the entry of the ledger, so that what is asked for, what is
+ * charged and what an auditor reads cannot differ.
+ */
+#ifndef CHOIR_NODE_SPEND_H
+#define CHOIR_NODE_SPEND_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/err.h"
+#include "configs/plan.h"
+#include "configs/site.h"
+#include "ledger/ledger.h"
+#include "privacy/budget.h"
+
+/* The whole schedule of `plan` at its site number `site`, as the run `run` (NULL: zeros, where
+ * only the cost matters). Fails with CHOIR_ERR_FORMAT. */
+CHOIR_MUST_CHECK enum choir_err spend_of_plan(const struct plan *plan, size_t site,
+                                              const struct site_policy *policy, const uint8_t *run,
+                                              struct entry_spend *out);
+
+struct budget spend_budget(const struct site_policy *policy);
+
+/* Would the budget allow this run? Nothing is written. CHOIR_OK: yes, or it is reserved already,
+ * *reserved then. CHOIR_ERR_REFUSED: no; diag->message (may be NULL) gives the numbers. */
+CHOIR_MUST_CHECK enum choir_err spend_ask(struct ledger *ledger, const struct site_policy *policy,
+                                          const struct entry_spend *spend, bool *reserved,
+                                          struct budget_verdict *verdict, struct choir_diag *diag);
+
+/* Sets the schedule aside durably, once; it is never given back. Refused like spend_ask(). */
+CHOIR_MUST_CHECK enum choir_err spend_reserve(struct ledger *ledger,
+                                              const struct site_policy *policy,
+                                              const struct entry_spend *spend,
+                                              struct choir_diag *diag);
+
+/* Epsilon at the policy's delta, of rounds done or (`reserved`) of all that was set aside. */
+CHOIR_MUST_CHECK enum choir_err spend_so_far(struct ledger *ledger,
+                                             const struct site_policy *policy, bool reserved,
+                                             double *epsilon);
+
+/* The part of a plan's page that only this site can write: its budget before and after the plan,
+ * rounds that fit. Returns what spend_ask() does. */
+CHOIR_MUST_CHECK enum choir_err spend_explain(struct ledger *ledger,
+                                              const struct site_policy *policy,
+                                              const struct entry_spend *spend, FILE *to);
+
+#endif
