@@ -178,3 +178,41 @@ const struct case_plan *case_plan_of(const struct audit_case *audit, const uint8
     }
     return NULL;
 }
+
+/* Looks for a plan's hash in one book. */
+struct naming {
+    const uint8_t *hash;
+    bool named;
+};
+
+static enum choir_err is_named(void *context, size_t index, const struct entry *entry)
+{
+    struct naming *naming = context;
+
+    (void)index;
+    if (entry->kind == ENTRY_RESERVE)
+        naming->named |= memcmp(entry->spend.plan_hash, naming->hash, HASH_BYTES) == 0;
+    if (entry->kind == ENTRY_RUN_START)
+        naming->named |= memcmp(entry->step.plan_hash, naming->hash, HASH_BYTES) == 0;
+    return CHOIR_OK;
+}
+
+enum choir_err case_check_plans(struct audit_case *audit)
+{
+    enum choir_err err = CHOIR_OK;
+
+    for (size_t i = 0; i < audit->n_plans && audit->n_books > 0; i++) {
+        struct naming naming = {.hash = audit->plans[i].hash};
+
+        for (size_t k = 0; k < audit->n_books && err == CHOIR_OK; k++)
+            err = book_each(&audit->books[k], is_named, &naming);
+        if (err != CHOIR_OK)
+            return err;
+        if (naming.named)
+            report_good(&audit->report, audit->plans[i].path, "a plan that was run");
+        else
+            report_bad(&audit->report, audit->plans[i].path,
+                       "no ledger and no log names this plan: it is another one, or was changed");
+    }
+    return CHOIR_OK;
+}

@@ -48,6 +48,8 @@ const struct case_plan *case_plan_of(const struct audit_case *audit, const uint8
 /* Whose key is each ledger's and log's, is it told twice with different ends, what did it spend,
  * and do its reservations say what the plan says. */
 CHOIR_MUST_CHECK enum choir_err case_check_ledgers(struct audit_case *audit);
+/* Each plan file is one that a ledger or a log names. */
+CHOIR_MUST_CHECK enum choir_err case_check_plans(struct audit_case *audit);
 /* Each log: its key, runs and plans, and that every participant charged what it sent. */
 CHOIR_MUST_CHECK enum choir_err case_check_logs(struct audit_case *audit);
 /* Each model file is the one that a log says a run ended with. */

@@ -98,6 +98,8 @@ static enum choir_err check(struct audit_case *audit)
                        "no good ledger or log was given (*.ledger, *.log)");
     err = case_check_ledgers(audit);
     if (err == CHOIR_OK)
+        err = case_check_plans(audit);
+    if (err == CHOIR_OK)
         err = case_check_logs(audit);
     return err == CHOIR_OK ? case_check_models(audit) : err;
 }

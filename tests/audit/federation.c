@@ -1,0 +1,219 @@
+#include "tests/audit/federation.h"
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/now.h"
+#include "crypto/rng.h"
+
+static const uint8_t run_id[ENTRY_RUN_BYTES] = {0xf1};
+static const uint8_t model[2][HASH_BYTES] = {{1}, {2}};
+static const char plan[] =
+    "{\"choir_plan\": 1, \"rounds\": 5, \"training\": {\"local_steps\": 20},\n"
+    " \"privacy\": {\"mechanism\": \"dp-sgd\", \"sampling_rate\": 0.05, \"noise_multiplier\": 1.2,\n"
+    " \"delta\": 1e-5}}\n";
+
+static void must(enum choir_err err)
+{
+    if (err != CHOIR_OK) {
+        fprintf(stderr, "federation: %s\n", choir_err_text(err));
+        abort();
+    }
+}
+
+static const char *path_of(const struct federation *federation, const char *name)
+{
+    static char path[256];
+
+    snprintf(path, sizeof path, "%s/%s", federation->folder, name);
+    return path;
+}
+
+static void make_site(struct federation *federation, size_t i)
+{
+    static const struct budget budget = {.epsilon = 50.0, .delta = 1e-5};
+    struct roster_site site = {0};
+    struct budget_verdict verdict;
+    struct entry_spend spend = {.first_round = 1,
+                                .last_round = 5,
+                                .unit = ENTRY_UNIT_RECORD,
+                                .neighboring = ENTRY_ADD_OR_REMOVE_ONE,
+                                .delta = 1e-5,
+                                .mechanism = "dp-sgd",
+                                .n_events = 1};
+    uint32_t id = 0;
+
+    snprintf(site.name, sizeof site.name, "site%zu", i + 1);
+    must(file_make_dir(path_of(federation, site.name)));
+    must(ledger_create(path_of(federation, site.name), site.name, NULL, KEYFILE_COST_MIN,
+                       site.ledger_key));
+    must(ledger_open(path_of(federation, site.name), NULL, &federation->ledgers[i]));
+    rng_bytes(site.sign_key, sizeof site.sign_key);
+    rng_bytes(site.curve_key, sizeof site.curve_key);
+    must(roster_add(&federation->roster, &site, &id));
+    memcpy(spend.run, run_id, sizeof run_id);
+    memcpy(spend.plan_hash, federation->plan_hash, HASH_BYTES);
+    spend.events[0] = event_of(EVENT_GAUSSIAN);
+    spend.events[0].noise_multiplier = 1.2;
+    spend.events[0].sampling = SAMPLING_POISSON;
+    spend.events[0].sampling_rate = 0.05;
+    spend.events[0].count = 20;
+    must(ledger_reserve(federation->ledgers[i], &spend, &budget, &verdict));
+}
+
+void federation_charge(struct federation *federation, size_t site, uint64_t round)
+{
+    struct ledger_draft *draft = NULL;
+    uint8_t digest[HASH_BYTES];
+    int fd = -1;
+
+    must(ledger_draft_begin(federation->ledgers[site], &draft));
+    must(ledger_draft_add(draft, &round, sizeof round));
+    must(ledger_charge(federation->ledgers[site], run_id, round, draft, &fd, digest));
+    close(fd);
+}
+
+static struct entry step_of(enum entry_kind kind, uint64_t round)
+{
+    struct entry entry = {.kind = kind, .time = 1700000000};
+
+    memcpy(entry.step.run, run_id, sizeof run_id);
+    entry.step.round = round;
+    entry.step.attempt = 1;
+    for (uint32_t i = 0; i < FEDERATION_SITES; i++)
+        entry.step.sites[i].id = i + 1;
+    entry.step.n_sites = FEDERATION_SITES;
+    return entry;
+}
+
+void federation_log_round(struct federation *federation, uint64_t round)
+{
+    struct entry open = step_of(ENTRY_ROUND_OPEN, round);
+    struct entry close = step_of(ENTRY_ROUND_CLOSE, round);
+
+    memcpy(open.step.model_hash, model[(round - 1) % 2], HASH_BYTES);
+    memcpy(close.step.model_hash, model[round % 2], HASH_BYTES);
+    must(log_append(federation->log, &open));
+    must(log_append(federation->log, &close));
+}
+
+static void make_roster(struct federation *federation, const uint8_t *root_secret)
+{
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+
+    must(roster_sign(&federation->roster, root_secret, &bytes, &len));
+    must(file_replace(AT_FDCWD, path_of(federation, "out/roster.bin"), 0644, bytes, len));
+    free(bytes);
+}
+
+static void begin_log(struct federation *federation, const uint8_t *secret)
+{
+    const struct roster *roster = &federation->roster;
+    struct entry start = step_of(ENTRY_RUN_START, 0);
+
+    must(log_create(path_of(federation, "log.db"), "test", roster->federation,
+                    roster->aggregator.sign_key, secret));
+    must(log_open(path_of(federation, "log.db"), roster->aggregator.sign_key, secret,
+                  &federation->log));
+    memcpy(start.step.plan_hash, federation->plan_hash, HASH_BYTES);
+    memcpy(start.step.roster_hash, roster->hash, HASH_BYTES);
+    memcpy(start.step.model_hash, model[0], HASH_BYTES);
+    must(log_append(federation->log, &start));
+}
+
+void federation_make(struct federation *federation)
+{
+    struct roster *roster = &federation->roster;
+    uint8_t root_secret[SIGN_SECRET_BYTES], other_secret[SIGN_SECRET_BYTES];
+    uint8_t log_secret[SIGN_SECRET_BYTES];
+
+    memset(federation, 0, sizeof *federation);
+    snprintf(federation->folder, sizeof federation->folder, "audit-test-XXXXXX");
+    if (mkdtemp(federation->folder) == NULL)
+        abort();
+    must(file_make_dir(path_of(federation, "out")));
+    hash_bytes(federation->plan_hash, plan, sizeof plan - 1);
+    must(file_replace(AT_FDCWD, path_of(federation, "out/plan.json"), 0644, plan, sizeof plan - 1));
+    snprintf(roster->name, sizeof roster->name, "test");
+    rng_bytes(roster->federation, sizeof roster->federation);
+    roster->epoch = 1;
+    roster->issued = now_unix();
+    roster->expires = roster->issued + 1000;
+    sign_keypair(roster->root_key, root_secret);
+    sign_keypair(roster->operator_key, other_secret);
+    sign_keypair(roster->aggregator.sign_key, log_secret);
+    rng_bytes(roster->aggregator.curve_key, sizeof roster->aggregator.curve_key);
+    snprintf(roster->aggregator.control, ROSTER_ENDPOINT_MAX, "tcp://127.0.0.1:7101");
+    snprintf(roster->aggregator.bulk, ROSTER_ENDPOINT_MAX, "tcp://127.0.0.1:7102");
+    for (size_t i = 0; i < FEDERATION_SITES; i++)
+        make_site(federation, i);
+    make_roster(federation, root_secret);
+    roster_fingerprint(federation->fingerprint, roster->root_key);
+    begin_log(federation, log_secret);
+    for (uint64_t round = 1; round <= FEDERATION_ROUNDS; round++) {
+        for (size_t i = 0; i < FEDERATION_SITES; i++)
+            federation_charge(federation, i, round);
+        federation_log_round(federation, round);
+    }
+    federation_export(federation);
+}
+
+void federation_export(struct federation *federation)
+{
+    must(ledger_export(federation->ledgers[0], AT_FDCWD, path_of(federation, "out/site1.ledger")));
+    must(ledger_export(federation->ledgers[1], AT_FDCWD, path_of(federation, "out/site2.ledger")));
+    must(log_export(federation->log, AT_FDCWD, path_of(federation, "out/federation.log")));
+}
+
+void federation_remove(struct federation *federation)
+{
+    char command[128];
+
+    for (size_t i = 0; i < FEDERATION_SITES; i++)
+        ledger_close(federation->ledgers[i]);
+    log_close(federation->log);
+    roster_release(&federation->roster);
+    snprintf(command, sizeof command, "rm -rf '%s'", federation->folder);
+    if (system(command) != 0) // NOLINT(cert-env33-c): a folder that the test itself named
+        abort();
+}
+
+int federation_audit(const struct federation *federation, const char *format, ...)
+{
+    const char *program = getenv("CHOIR_AUDIT"); // NOLINT(concurrency-mt-unsafe): one thread
+    char arguments[512], command[1024];
+    va_list args;
+    int status;
+
+    va_start(args, format);
+    vsnprintf(arguments, sizeof arguments, format, args);
+    va_end(args);
+    snprintf(command, sizeof command, "'%s' %s > '%s/said' 2>&1",
+             program != NULL ? program : "choir-audit", arguments, federation->folder);
+    status = system(command); // NOLINT(cert-env33-c): the program under test
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+void federation_flip(const struct federation *federation, const char *name, long at)
+{
+    char path[256];
+    FILE *file;
+    int byte;
+
+    snprintf(path, sizeof path, "%s/out/%s", federation->folder, name);
+    file = fopen(path, "r+b");
+    if (file == NULL || fseek(file, at, at < 0 ? SEEK_END : SEEK_SET) != 0)
+        abort();
+    byte = fgetc(file);
+    fseek(file, -1, SEEK_CUR);
+    fputc(byte ^ 1, file);
+    if (byte == EOF || fclose(file) != 0)
+        abort();
+}

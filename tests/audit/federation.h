@@ -1,0 +1,44 @@
+/* federation - a small made-up federation on disk, for the tests of the auditor: a root, two
+ * sites with ledgers, an aggregator with its log, one plan that was run for two rounds. */
+#ifndef CHOIR_TESTS_AUDIT_FEDERATION_H
+#define CHOIR_TESTS_AUDIT_FEDERATION_H
+
+#include <stdint.h>
+
+#include "crypto/hash.h"
+#include "ledger/ledger.h"
+#include "ledger/log.h"
+#include "wire/roster.h"
+
+enum { FEDERATION_SITES = 2, FEDERATION_ROUNDS = 2 };
+
+struct federation {
+    char folder[64]; // evidence lies in FOLDER/out
+    char fingerprint[ROSTER_FINGERPRINT_MAX];
+    uint8_t plan_hash[HASH_BYTES];
+    struct roster roster;
+    struct ledger *ledgers[FEDERATION_SITES];
+    struct log *log;
+};
+
+/* Makes it, runs it, exports it. Aborts if anything fails. */
+void federation_make(struct federation *federation);
+/* Exports ledgers and log again. */
+void federation_export(struct federation *federation);
+/* Closes everything and removes the folder. */
+void federation_remove(struct federation *federation);
+
+/* The log says that `round` was closed with both sites. */
+void federation_log_round(struct federation *federation, uint64_t round);
+/* Site i charges `round`. */
+void federation_charge(struct federation *federation, size_t site, uint64_t round);
+
+/* Runs `choir-audit ARGS` (a printf format) and gives its exit code; what it prints goes into
+ * FOLDER/said. The program is named by the environment variable CHOIR_AUDIT. */
+int federation_audit(const struct federation *federation, const char *format, ...)
+    CHOIR_PRINTF(2, 3);
+
+/* Changes bit 0 of the byte `at` of the file FOLDER/out/NAME; `at` below 0 counts from the end. */
+void federation_flip(const struct federation *federation, const char *name, long at);
+
+#endif

@@ -1,0 +1,198 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "crypto/rng.h"
+#include "tests/audit/federation.h"
+
+enum { GOOD = 0, BAD = 1, CANNOT_TELL = 2 };
+
+static struct federation federation;
+
+static int make(void **state)
+{
+    (void)state;
+    federation_make(&federation);
+    return 0;
+}
+
+static int unmake(void **state)
+{
+    (void)state;
+    federation_remove(&federation);
+    return 0;
+}
+
+static int verdict(void)
+{
+    return federation_audit(&federation, "verify --root %s %s/out", federation.fingerprint,
+                            federation.folder);
+}
+
+static void delete_file(const char *name)
+{
+    char path[256];
+
+    snprintf(path, sizeof path, "%s/out/%s", federation.folder, name);
+    assert_int_equal(unlink(path), 0);
+}
+
+static void a_federation_in_order_is_good(void **state)
+{
+    (void)state;
+    assert_int_equal(verdict(), GOOD);
+    assert_int_equal(federation_audit(&federation, "verify --roster %s/out/roster.bin %s/out",
+                                      federation.folder, federation.folder),
+                     GOOD);
+}
+
+static void without_an_anchor_nobody_can_tell(void **state)
+{
+    (void)state;
+    assert_int_equal(federation_audit(&federation, "verify %s/out", federation.folder),
+                     CANNOT_TELL);
+}
+
+static void an_empty_folder_tells_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(federation_audit(&federation, "verify --root %s %s/site1/outbox",
+                                      federation.fingerprint, federation.folder),
+                     CANNOT_TELL);
+    assert_int_equal(federation_audit(&federation, "verify --root %s %s/nowhere",
+                                      federation.fingerprint, federation.folder),
+                     CANNOT_TELL);
+}
+
+static void a_roster_of_another_root_is_bad(void **state)
+{
+    (void)state;
+    federation.fingerprint[0] = federation.fingerprint[0] == '0' ? '1' : '0';
+    assert_int_equal(verdict(), BAD);
+}
+
+static void a_changed_ledger_log_or_roster_is_bad(void **state)
+{
+    static const char *const names[] = {"site1.ledger", "federation.log", "roster.bin"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        federation_flip(&federation, names[i], 300);
+        assert_int_equal(verdict(), BAD);
+        federation_flip(&federation, names[i], 300);
+        federation_flip(&federation, names[i], -1);
+        assert_int_equal(verdict(), BAD);
+        federation_flip(&federation, names[i], -1);
+        assert_int_equal(verdict(), GOOD);
+    }
+}
+
+static void a_changed_plan_is_bad(void **state)
+{
+    (void)state;
+    federation_flip(&federation, "plan.json", -2);
+    assert_int_equal(verdict(), BAD);
+}
+
+static void a_missing_plan_ledger_or_roster_leaves_it_open(void **state)
+{
+    (void)state;
+    delete_file("plan.json");
+    assert_int_equal(verdict(), CANNOT_TELL);
+    federation_remove(&federation);
+    federation_make(&federation);
+    delete_file("site2.ledger");
+    assert_int_equal(verdict(), CANNOT_TELL);
+    federation_remove(&federation);
+    federation_make(&federation);
+    delete_file("roster.bin");
+    assert_int_equal(verdict(), CANNOT_TELL);
+}
+
+static void a_site_that_took_part_without_a_charge_is_found(void **state)
+{
+    (void)state;
+    federation_charge(&federation, 0, 3);
+    federation_log_round(&federation, 3);
+    federation_export(&federation);
+    assert_int_equal(verdict(), BAD);
+    federation_charge(&federation, 1, 3);
+    federation_export(&federation);
+    assert_int_equal(verdict(), GOOD);
+}
+
+static void an_older_copy_of_a_ledger_does_no_harm(void **state)
+{
+    char command[256];
+
+    (void)state;
+    snprintf(command, sizeof command, "cp %s/out/site1.ledger %s/out/before.ledger",
+             federation.folder, federation.folder);
+    assert_int_equal(system(command), 0); // NOLINT(cert-env33-c): paths of the test itself
+    federation_charge(&federation, 0, 3);
+    federation_export(&federation);
+    assert_int_equal(verdict(), GOOD);
+}
+
+static void a_ledger_of_a_stranger_is_bad(void **state)
+{
+    struct ledger *stranger = NULL;
+    uint8_t key[SIGN_PUBLIC_BYTES];
+    char path[256];
+
+    (void)state;
+    snprintf(path, sizeof path, "%s", federation.folder);
+    assert_int_equal(ledger_create(path, "other", NULL, KEYFILE_COST_MIN, key), CHOIR_OK);
+    assert_int_equal(ledger_open(path, NULL, &stranger), CHOIR_OK);
+    snprintf(path, sizeof path, "%s/out/stranger.ledger", federation.folder);
+    assert_int_equal(ledger_export(stranger, -100, path), CHOIR_OK);
+    ledger_close(stranger);
+    assert_int_equal(verdict(), BAD);
+}
+
+static void showing_prints_every_entry(void **state)
+{
+    (void)state;
+    assert_int_equal(federation_audit(&federation, "show %s/out", federation.folder), GOOD);
+    federation_flip(&federation, "site1.ledger", 300);
+    assert_int_equal(federation_audit(&federation, "show %s/out", federation.folder), BAD);
+}
+
+static void wrong_usage_is_not_taken_for_good(void **state)
+{
+    (void)state;
+    assert_int_equal(federation_audit(&federation, "verify"), CANNOT_TELL);
+    assert_int_equal(federation_audit(&federation, "verify --root 12 %s/out", federation.folder),
+                     CANNOT_TELL);
+    assert_int_equal(federation_audit(&federation, "frobnicate"), CANNOT_TELL);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, make, unmake)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_federation_in_order_is_good),
+        TEST(without_an_anchor_nobody_can_tell),
+        TEST(an_empty_folder_tells_nothing),
+        TEST(a_roster_of_another_root_is_bad),
+        TEST(a_changed_ledger_log_or_roster_is_bad),
+        TEST(a_changed_plan_is_bad),
+        TEST(a_missing_plan_ledger_or_roster_leaves_it_open),
+        TEST(a_site_that_took_part_without_a_charge_is_found),
+        TEST(an_older_copy_of_a_ledger_does_no_harm),
+        TEST(a_ledger_of_a_stranger_is_bad),
+        TEST(showing_prints_every_entry),
+        TEST(wrong_usage_is_not_taken_for_good),
+    };
+
+    if (rng_start() != CHOIR_OK)
+        return 1;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
