@@ -97,7 +97,9 @@ enum choir_err intake_expect(struct intake *intake, uint32_t site,
                              const uint8_t root[static HASH_BYTES], uint64_t bytes, bool *here)
 {
     struct lane *lane = lane_of(intake, site);
-    struct receiver_settings settings = {.max_bytes = bytes, .bytes = &bytes, .root = root};
+    // The site's OPEN may have come, and been thrown away, before its header did: ask for it.
+    struct receiver_settings settings = {
+        .max_bytes = bytes, .bytes = &bytes, .root = root, .fetch = true};
     char name[NAME_BYTES];
     int fd = -1;
 
