@@ -104,18 +104,38 @@ double noise_effective_multiplier(double noise_multiplier, double clip_norm, siz
     return noise_multiplier / growth;
 }
 
+// With all but the chance of e^-60 a step, how far the log-likelihood of all noise can be from
+// that of Gaussian noise: docs/noise.md, "Distance". `mix` is b and `side` is w / b there.
+static double log_ratio_bound(double samples, double mix, double side)
+{
+    const double log_chance = 60.0;
+    double squares = samples + 2.0 * sqrt(samples * log_chance) + 2.0 * log_chance;
+    double shift = sqrt(squares) * exp2(-48.5) / mix;
+    double first = shift * (sqrt(2.0 * log_chance) + shift / 2.0);
+    double deviation = sqrt(samples) * exp2(-45.0) / side;
+    double largest = 8.0 * exp2(-49.0) * 13.5 * exp(M_SQRT2 * side * 13.5) / side;
+
+    return first + deviation * (deviation + sqrt(2.0 * log_chance)) +
+           2.0 / 3.0 * log_chance * largest;
+}
+
 double noise_delta_slack(double epsilon, double noise_multiplier, double clip_norm, size_t n,
                          uint64_t releases)
 {
     double samples = (double)n * (double)releases;
     double deviation = noise_multiplier * clip_norm / ldexp(1.0, noise_grid_exponent(clip_norm, n));
     double mix = mix_of(deviation);
-    double per_root = exp2(-49.5) / mix + exp2(-45.5) * mix * deviation;
-    double distance = sqrt(samples) * per_root + samples * 0x1p-120;
+    double by_ratio;
+    double by_variation;
 
     if (!(samples > 0.0))
         return 0.0;
     if (!(deviation >= min_deviation && deviation <= max_deviation))
         return 1.0;
-    return fmin(1.0, (1.0 + exp(epsilon)) * distance);
+    by_ratio = 3.0 * log_ratio_bound(samples, mix, 1.0 / (deviation * mix)) +
+               exp(epsilon) * (8.0 * exp(-60.0) + samples * 0x1p-119);
+    by_variation =
+        (1.0 + exp(epsilon)) *
+        (sqrt(samples) * (exp2(-49.5) / mix + exp2(-45.5) * mix * deviation) + samples * 0x1p-120);
+    return fmin(1.0, fmin(by_ratio, by_variation));
 }

@@ -38,8 +38,8 @@ double noise_effective_multiplier(double noise_multiplier, double clip_norm, siz
                                   size_t batch_cap);
 
 /* What to take off delta, at an epsilon, for `releases` calls of noise_release() on n
- * entries with the grid of noise_grid_exponent(): (1 + e^epsilon) times a bound on the total
- * variation distance between all that noise and rounded Gaussian noise; at most 1. */
+ * entries with the grid of noise_grid_exponent(), because the noise is not quite rounded
+ * Gaussian noise; at most 1. */
 double noise_delta_slack(double epsilon, double noise_multiplier, double clip_norm, size_t n,
                          uint64_t releases);
 
