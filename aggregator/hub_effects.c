@@ -82,6 +82,7 @@ static enum choir_err expect_upload(struct hub *hub, const struct gather_effect 
     enum choir_err err = intake_expect(hub->intake, effect->upload.site, effect->upload.root,
                                        effect->upload.bytes, &here);
 
+    hub->pumped_ms = 0; // the site is asked for it at once
     if (err != CHOIR_OK || !here)
         return err;
     pending = hub_pending(hub, GATHER_UPLOADED);

@@ -35,40 +35,46 @@ static const char *const server_texts[] = {[SERVER_FEDAVG] = "averaged (FedAvg)"
                                            [SERVER_FEDYOGI] = "averaged and fed to FedYogi",
                                            [SERVER_FEDADAGRAD] = "averaged and fed to FedAdagrad"};
 
-// What the noise and the batch cap take off delta, at the site where it is most.
-static double largest_slack(const struct plan *plan, double epsilon, uint64_t rounds)
+static enum choir_err epsilon_at(const struct plan *plan, size_t site, uint64_t rounds, double *out)
 {
-    double largest = 0;
-
-    for (size_t i = 0; i < plan->n_sites; i++) {
-        struct mechanism mechanism = plan_mechanism(plan, i);
-
-        largest = fmax(largest, mechanism_delta_slack(&mechanism, epsilon, rounds));
-    }
-    return largest;
-}
-
-static enum choir_err epsilon_of(const struct plan *plan, uint64_t rounds, double *out)
-{
-    struct mechanism mechanism = plan_mechanism(plan, 0);
+    struct mechanism mechanism = plan_mechanism(plan, site);
     struct privacy_event event = mechanism_event(&mechanism);
-    double epsilon = 0, slack = 0;
-    enum choir_err err = CHOIR_OK;
+    double epsilon = 0.0;
 
     event.count *= rounds;
     // The slack grows with epsilon, which grows with the slack: a few passes settle both.
-    for (int pass = 0; err == CHOIR_OK && pass < SLACK_PASSES; pass++) {
+    for (int pass = 0; pass < SLACK_PASSES; pass++) {
+        double slack = mechanism_delta_slack(&mechanism, epsilon, rounds);
+        enum choir_err err;
+
         if (slack >= plan->privacy.delta) {
             epsilon = HUGE_VAL;
             break;
         }
         err = rdp_epsilon(&event, 1, plan->privacy.delta - slack, &epsilon);
+        if (err != CHOIR_OK)
+            return err;
         if (!isfinite(epsilon))
             break;
-        slack = largest_slack(plan, epsilon, rounds);
+    }
+    *out = epsilon;
+    return CHOIR_OK;
+}
+
+// Of the site where it is most: nominal sizes and batch caps differ a little.
+static enum choir_err epsilon_of(const struct plan *plan, uint64_t rounds, double *out)
+{
+    enum choir_err err = CHOIR_OK;
+    double largest = 0.0;
+
+    for (size_t i = 0; err == CHOIR_OK && i < plan->n_sites; i++) {
+        double epsilon = 0.0;
+
+        err = epsilon_at(plan, i, rounds, &epsilon);
+        largest = fmax(largest, epsilon);
     }
     if (err == CHOIR_OK)
-        *out = epsilon;
+        *out = largest;
     return err;
 }
 

@@ -95,6 +95,7 @@ double mechanism_delta_slack(const struct mechanism *mechanism, double epsilon, 
 
     if (mechanism->kind != MECHANISM_DP_SGD || rounds == 0)
         return 0.0;
+    epsilon = fmax(epsilon, MECHANISM_SLACK_EPSILON);
     overflow =
         sampler_overflow(mechanism->sampling_rate, mechanism->rows_max, mechanism->batch_cap);
     return fmin(1.0, noise_delta_slack(epsilon, mechanism->noise_multiplier, mechanism->clip_norm,

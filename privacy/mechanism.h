@@ -14,6 +14,8 @@
 #include "crypto/rng.h"
 #include "privacy/event.h"
 
+#define MECHANISM_SLACK_EPSILON 8.0
+
 enum mechanism_kind {
     MECHANISM_NONE = 0,
     MECHANISM_DP_SGD,
@@ -48,7 +50,8 @@ CHOIR_MUST_CHECK enum choir_err mechanism_make(struct mechanism *mechanism);
 struct privacy_event mechanism_event(const struct mechanism *mechanism);
 
 /* What `rounds` rounds take off delta at an epsilon, for noise that is not quite Gaussian and
- * batches that would pass the cap. */
+ * batches that would pass the cap. Taken at MECHANISM_SLACK_EPSILON at least, so that the plan's
+ * page, the ledger and the auditor state the same number whatever the site's budget is. */
 double mechanism_delta_slack(const struct mechanism *mechanism, double epsilon, uint64_t rounds);
 
 /* Whether a site with n rows may run it: for dp-sgd at most rows_max, 1.5 times the public
