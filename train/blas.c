@@ -106,6 +106,14 @@ void blas_sgemm(struct blas_product shape, const float *a, const float *b, float
                 (blasint)shape.n);
 }
 
+// Kernels for AVX2 have tiles of several shapes that round in different orders.
+size_t blas_steady_rows(void)
+{
+    static const char *const even[] = {"SkylakeX", "Prescott", "Nehalem", "Sandybridge"};
+
+    return is_one_of(blas_kernel_name(), even, sizeof even / sizeof *even) ? 64 : 8;
+}
+
 static double cpu_seconds(void)
 {
     struct timespec now;

@@ -77,8 +77,9 @@ static size_t add_block(struct logit *logit, const float *params, const uint32_t
     memset(logit->block, 0, (d + 1) * sizeof *logit->block);
     for (size_t i = 0; i < n; i++)
         logit->scores[i] = kernel_dot(logit->dataset->x + chosen[i] * d, params, d) + params[d];
-    memcpy(logit->errors, logit->scores, n * sizeof *logit->errors);
-    kernel_sigmoid(logit->errors, n);
+    // All places, whatever n: where a loop ends must not change how a score is rounded.
+    memcpy(logit->errors, logit->scores, sizeof logit->errors);
+    kernel_sigmoid(logit->errors, NOISE_MICRO_BATCH);
     for (size_t i = 0; i < n; i++) {
         float error = logit->errors[i] - logit->dataset->y[chosen[i]];
 

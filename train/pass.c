@@ -17,6 +17,8 @@ enum {
 struct pass {
     struct model_spec spec;
     size_t n_layers;
+    size_t chunk; // records in one product
+    bool steady;  // the last chunk is filled up with whatever the memory holds
     struct model_view views[MODEL_MAX_LAYERS];
     float *inputs[MODEL_MAX_LAYERS + 1]; // [max_rows x in]; the last: logits
     float *grads[MODEL_MAX_LAYERS];      // [max_rows x out]
@@ -68,13 +70,17 @@ static void place_work(struct pass *pass, size_t max_rows)
     pass->tile = at;
 }
 
-enum choir_err pass_new(const struct model_spec *spec, size_t max_rows, struct pass **out)
+enum choir_err pass_new(const struct model_spec *spec, size_t max_rows, bool steady,
+                        struct pass **out)
 {
     struct pass *pass = calloc(1, sizeof *pass);
 
     if (pass == NULL)
         return CHOIR_ERR_MEMORY;
     pass->spec = *spec;
+    pass->steady = steady;
+    pass->chunk = steady ? blas_steady_rows() : max_rows;
+    max_rows = (max_rows + pass->chunk - 1) / pass->chunk * pass->chunk;
     pass->n_layers = spec->n_layers;
     for (size_t l = 0; l < pass->n_layers; l++) {
         pass->views[l] = model_layer_view(spec, l);
@@ -108,10 +114,22 @@ float *pass_input(struct pass *pass, size_t row)
     return pass->inputs[0] + row * pass->views[0].in;
 }
 
+// Records in the chunk that begins at `first`.
+static size_t chunk_rows(const struct pass *pass, size_t first, size_t n)
+{
+    return pass->steady || n - first > pass->chunk ? pass->chunk : n - first;
+}
+
 const float *pass_forward(struct pass *pass, const float *params, size_t n)
 {
-    for (size_t l = 0; l < pass->n_layers; l++)
-        model_layer_forward(&pass->spec, l, params, pass->inputs[l], n, pass->inputs[l + 1]);
+    for (size_t first = 0; first < n; first += pass->chunk)
+        for (size_t l = 0; l < pass->n_layers; l++) {
+            const struct model_view *view = &pass->views[l];
+
+            model_layer_forward(&pass->spec, l, params, pass->inputs[l] + first * view->in,
+                                chunk_rows(pass, first, n),
+                                pass->inputs[l + 1] + first * view->out);
+        }
     return pass->inputs[pass->n_layers];
 }
 
@@ -142,8 +160,12 @@ static void loss_grads(struct pass *pass, const float *labels, size_t n)
             softmax_grad(logits + i * k, labels[i], k, grad + i * k);
         return;
     }
-    memcpy(grad, logits, n * sizeof *grad);
-    kernel_sigmoid(grad, n);
+    for (size_t first = 0; first < n; first += pass->chunk) {
+        size_t rows = chunk_rows(pass, first, n);
+
+        memcpy(grad + first, logits + first, rows * sizeof *grad);
+        kernel_sigmoid(grad + first, rows);
+    }
     for (size_t i = 0; i < n; i++)
         grad[i] = isfinite(logits[i]) ? grad[i] - labels[i] : NAN;
 }
@@ -159,17 +181,25 @@ static void activation_back(enum model_activation activation, float *grad, const
         kernel_sigmoid_back(grad, output, n);
 }
 
+static void chunk_backward(struct pass *pass, const float *params, size_t first, size_t rows)
+{
+    for (size_t l = pass->n_layers - 1; l > 0; l--) {
+        const struct model_view *view = &pass->views[l];
+        struct blas_product shape = {
+            .m = rows, .n = view->in, .k = view->out, .b_transposed = true};
+        float *to = pass->grads[l - 1] + first * view->in;
+
+        blas_sgemm(shape, pass->grads[l] + first * view->out, params + view->weight, 0.0F, to);
+        activation_back(pass->spec.layers[l - 1].activation, to, pass->inputs[l] + first * view->in,
+                        rows * view->in);
+    }
+}
+
 void pass_backward(struct pass *pass, const float *params, const float *labels, size_t n)
 {
     loss_grads(pass, labels, n);
-    for (size_t l = pass->n_layers - 1; l > 0; l--) {
-        const struct model_view *view = &pass->views[l];
-        struct blas_product shape = {.m = n, .n = view->in, .k = view->out, .b_transposed = true};
-
-        blas_sgemm(shape, pass->grads[l], params + view->weight, 0.0F, pass->grads[l - 1]);
-        activation_back(pass->spec.layers[l - 1].activation, pass->grads[l - 1], pass->inputs[l],
-                        n * view->in);
-    }
+    for (size_t first = 0; first < n; first += pass->chunk)
+        chunk_backward(pass, params, first, chunk_rows(pass, first, n));
 }
 
 void pass_norms(struct pass *pass, size_t n, double *norms)

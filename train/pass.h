@@ -19,9 +19,12 @@
 
 struct pass;
 
-/* For at most max_rows records at a time. Fails with CHOIR_ERR_MEMORY. */
+/* For at most max_rows records at a time. With `steady` a record's norm and gradient do not
+ * depend, bit by bit, on the records that go through beside it (blas_steady_rows()): clipping
+ * then bounds what one record changes, rounding included. Without, larger products are faster.
+ * Fails with CHOIR_ERR_MEMORY. */
 CHOIR_MUST_CHECK enum choir_err pass_new(const struct model_spec *spec, size_t max_rows,
-                                         struct pass **out);
+                                         bool steady, struct pass **out);
 /* Wipes and frees; NULL is allowed. */
 void pass_free(struct pass *pass);
 

@@ -129,7 +129,7 @@ static enum choir_err take_memory(struct trainer *trainer)
         return err;
     if (trainer->model.loss == MODEL_LOGISTIC && trainer->model.n_layers == 1)
         return logit_new(trainer->dataset, &trainer->mechanism, &trainer->logit);
-    return pass_new(&trainer->model, trainer->pass_rows, &trainer->pass);
+    return pass_new(&trainer->model, trainer->pass_rows, trainer->training.dp, &trainer->pass);
 }
 
 enum choir_err trainer_new(const struct model_spec *model, const struct dataset *dataset,

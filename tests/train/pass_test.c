@@ -34,7 +34,7 @@ static struct pass *new_pass(const struct model_spec *spec)
     struct pass *pass = NULL;
 
     assert_int_equal(rng_open_seeded("pass test", seed, &rng), CHOIR_OK);
-    assert_int_equal(pass_new(spec, ROWS, &pass), CHOIR_OK);
+    assert_int_equal(pass_new(spec, ROWS, true, &pass), CHOIR_OK);
     for (size_t i = 0; i < (size_t)ROWS * INPUTS; i++)
         x[i] = (float)(4.0 * rng_unit(rng) - 2.0);
     for (size_t i = 0; i < ROWS; i++)
@@ -145,7 +145,7 @@ static void layers_larger_than_a_tile_are_added_up_whole(void **state)
 
     (void)state;
     assert_int_equal(model_init(&spec, initial), CHOIR_OK);
-    assert_int_equal(pass_new(&spec, 2, &pass), CHOIR_OK);
+    assert_int_equal(pass_new(&spec, 2, false, &pass), CHOIR_OK);
     for (size_t j = 0; j < spec.n_inputs; j++)
         pass_input(pass, 0)[j] = (float)(j % 10) / 10.0F;
     (void)pass_forward(pass, initial, 2);
@@ -161,12 +161,38 @@ static void layers_larger_than_a_tile_are_added_up_whole(void **state)
     free(sum);
 }
 
+// Each record alone, then all together, then in another order: the same norms to the last bit.
+static void a_record_does_not_feel_the_records_beside_it(void **state)
+{
+    struct model_spec spec = spec_of(MODEL_TANH, MODEL_RELU, MODEL_SOFTMAX);
+    struct pass *pass = new_pass(&spec);
+    double together[ROWS], alone, turned[ROWS];
+    float turned_x[ROWS * INPUTS], turned_labels[ROWS];
+
+    (void)state;
+    run(pass, x, labels, ROWS);
+    pass_norms(pass, ROWS, together);
+    for (size_t i = 0; i < ROWS; i++) {
+        memcpy(turned_x + (ROWS - 1 - i) * INPUTS, x + i * INPUTS, INPUTS * sizeof *x);
+        turned_labels[ROWS - 1 - i] = labels[i];
+        run(pass, x + i * INPUTS, labels + i, 1);
+        pass_norms(pass, 1, &alone);
+        assert_memory_equal(&alone, &together[i], sizeof alone);
+    }
+    run(pass, turned_x, turned_labels, ROWS - 7);
+    pass_norms(pass, ROWS - 7, turned);
+    for (size_t i = 0; i < (size_t)ROWS - 7; i++)
+        assert_memory_equal(&turned[i], &together[ROWS - 1 - i], sizeof *turned);
+    pass_free(pass);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gradients_and_norms_of_every_layer_kind_are_those_of_finite_differences),
         cmocka_unit_test(a_scaled_batch_adds_up_to_the_scaled_gradients_one_by_one),
         cmocka_unit_test(a_record_that_is_not_finite_has_no_norm_and_can_be_taken_out),
+        cmocka_unit_test(a_record_does_not_feel_the_records_beside_it),
         cmocka_unit_test(layers_larger_than_a_tile_are_added_up_whole),
     };
 
