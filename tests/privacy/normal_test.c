@@ -143,9 +143,12 @@ static void assert_block_is_accurate(struct rng *rng, int shift)
 
 static void every_sample_is_within_the_stated_error(void **state)
 {
+    volatile long double one = 1.0L;
     struct rng *rng = NULL;
 
     (void)state;
+    if (!(one + 0x1p-60L > one))
+        skip(); // no long double better than double: other machines, valgrind
     assert_int_equal(rng_open_seeded("test", seed, &rng), CHOIR_OK);
     for (int shift = 0; shift < 127; shift++)
         for (int k = 0; k < 16; k++)
