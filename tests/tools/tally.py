@@ -42,6 +42,9 @@ def main(logs):
                 if verdict == "failed":
                     failures.append(f"{label}: {test['name']}: {name}")
             good = test["result"] in ("OK", "SKIP", "EXPECTEDFAIL")
+            # cmocka writes a skipped case as "not ok N # SKIP", which meson takes for a failure.
+            if test["result"] == "FAIL" and test.get("returncode") == 0:
+                good = any(verdict == "skipped" for _, verdict in found)
             if not found:
                 verdict = "skipped" if test["result"] == "SKIP" else "passed" if good else "failed"
                 count[verdict] += 1
