@@ -9,12 +9,19 @@
 #include "ledger/log.h"
 #include "round/journal.h"
 
+struct annals_step {
+    uint64_t round;
+    uint32_t attempt;
+};
+
 struct annals {
     struct log *log;
     uint64_t roster_epoch;          // newest one noted
     uint8_t run[MESSAGE_RUN_BYTES]; // newest run
     bool started, ended;
-    uint64_t closed; // its newest round with a model
+    uint64_t closed;                     // its newest round with a model
+    uint64_t opened_unix;                // when its first round was opened; 0: not yet
+    struct annals_step opened, survived; // newest attempts noted
     struct entry entry;
     struct journal_record record;
     struct message message;
@@ -34,6 +41,16 @@ static enum choir_err note(void *context, uint64_t index, const struct entry *en
         annals->started = true;
         annals->ended = false;
         annals->closed = 0;
+        annals->opened_unix = 0;
+        annals->opened = annals->survived = (struct annals_step){0};
+        break;
+    case ENTRY_ROUND_OPEN:
+        if (annals->opened_unix == 0)
+            annals->opened_unix = entry->time;
+        annals->opened = (struct annals_step){entry->step.round, entry->step.attempt};
+        break;
+    case ENTRY_SURVIVORS:
+        annals->survived = (struct annals_step){entry->step.round, entry->step.attempt};
         break;
     case ENTRY_ROUND_CLOSE:
         annals->closed = entry->step.round;
@@ -44,8 +61,6 @@ static enum choir_err note(void *context, uint64_t index, const struct entry *en
     case ENTRY_GENESIS:
     case ENTRY_RESERVE:
     case ENTRY_COMMIT:
-    case ENTRY_ROUND_OPEN:
-    case ENTRY_SURVIVORS:
         break;
     }
     return CHOIR_OK;
@@ -70,16 +85,20 @@ static struct entry_step *new_step(struct annals *annals, enum entry_kind kind,
     return &annals->entry.step;
 }
 
-static void put_sites(struct entry_step *step, const struct site_set *sites)
+static void put_sites(struct entry_step *step, const struct site_set *sites,
+                      const uint8_t (*digests)[HASH_BYTES])
 {
     step->n_sites = sites->n;
-    for (size_t i = 0; i < sites->n; i++)
+    for (size_t i = 0; i < sites->n; i++) {
         step->sites[i].id = sites->id[i];
+        if (digests != NULL)
+            memcpy(step->sites[i].digest, digests[i], HASH_BYTES);
+    }
 }
 
 static enum choir_err note_roster(struct annals *annals, const struct roster *roster)
 {
-    if (annals->roster_epoch >= roster->epoch)
+    if (annals->roster_epoch >= roster->epoch) // an older one is not news
         return CHOIR_OK;
     memset(&annals->entry, 0, sizeof annals->entry);
     annals->entry.kind = ENTRY_ROSTER;
@@ -161,33 +180,51 @@ static enum choir_err run_end(struct annals *annals, const uint8_t run[static ME
     return append(annals);
 }
 
-enum choir_err annals_effect(struct annals *annals, const uint8_t run[static MESSAGE_RUN_BYTES],
-                             const uint8_t model[static HASH_BYTES],
-                             const struct gather_effect *effect)
+static bool is_old(const struct annals_step *noted, uint64_t round, uint32_t attempt)
+{
+    return noted->round > round || (noted->round == round && noted->attempt >= attempt);
+}
+
+static enum choir_err round_open(struct annals *annals, const uint8_t run[static MESSAGE_RUN_BYTES],
+                                 const uint8_t model[static HASH_BYTES],
+                                 const struct gather_effect *effect)
 {
     struct entry_step *step;
 
-    if (effect->kind == GATHER_DO_RUN_END)
-        return run_end(annals, run, effect->ended.code, effect->ended.rounds,
-                       effect->ended.model_hash);
-    if (effect->kind == GATHER_DO_OPENED) {
-        step = new_step(annals, ENTRY_ROUND_OPEN, run);
-        step->round = effect->opened.round;
-        step->attempt = effect->opened.attempt;
-        memcpy(step->model_hash, model, HASH_BYTES);
-        memcpy(step->transcript, effect->opened.r0, HASH_BYTES);
-        put_sites(step, effect->opened.sites);
-        return append(annals);
-    }
-    if (effect->kind == GATHER_DO_SURVIVORS) {
-        step = new_step(annals, ENTRY_SURVIVORS, run);
-        step->round = effect->survivors.round;
-        step->attempt = effect->survivors.attempt;
-        memcpy(step->transcript, effect->survivors.r3, HASH_BYTES);
-        put_sites(step, effect->survivors.sites);
-        return append(annals);
-    }
-    if (effect->kind != GATHER_DO_CLOSED || annals->closed >= effect->closed.round)
+    if (is_old(&annals->opened, effect->opened.round, effect->opened.attempt))
+        return CHOIR_OK;
+    step = new_step(annals, ENTRY_ROUND_OPEN, run);
+    step->round = effect->opened.round;
+    step->attempt = effect->opened.attempt;
+    memcpy(step->model_hash, model, HASH_BYTES);
+    memcpy(step->transcript, effect->opened.r0, HASH_BYTES);
+    put_sites(step, effect->opened.sites, NULL);
+    return append(annals);
+}
+
+static enum choir_err survivors(struct annals *annals, const uint8_t run[static MESSAGE_RUN_BYTES],
+                                const struct gather_effect *effect)
+{
+    struct entry_step *step;
+
+    if (is_old(&annals->survived, effect->survivors.round, effect->survivors.attempt))
+        return CHOIR_OK;
+    step = new_step(annals, ENTRY_SURVIVORS, run);
+    step->round = effect->survivors.round;
+    step->attempt = effect->survivors.attempt;
+    memcpy(step->transcript, effect->survivors.r3, HASH_BYTES);
+    put_sites(step, effect->survivors.sites, NULL);
+    return append(annals);
+}
+
+static enum choir_err round_close(struct annals *annals,
+                                  const uint8_t run[static MESSAGE_RUN_BYTES],
+                                  const struct gather_effect *effect,
+                                  const uint8_t (*digests)[HASH_BYTES])
+{
+    struct entry_step *step;
+
+    if (annals->closed >= effect->closed.round)
         return CHOIR_OK;
     step = new_step(annals, ENTRY_ROUND_CLOSE, run);
     step->round = effect->closed.round;
@@ -195,8 +232,40 @@ enum choir_err annals_effect(struct annals *annals, const uint8_t run[static MES
     memcpy(step->sum_hash, effect->closed.sum_hash, HASH_BYTES);
     memcpy(step->model_hash, effect->closed.model_hash, HASH_BYTES);
     step->missing_ppm = effect->closed.missing_ppm;
-    put_sites(step, effect->closed.sites);
+    put_sites(step, effect->closed.sites, digests);
     return append(annals);
+}
+
+enum choir_err annals_effect(struct annals *annals, const uint8_t run[static MESSAGE_RUN_BYTES],
+                             const uint8_t model[static HASH_BYTES],
+                             const struct gather_effect *effect,
+                             const uint8_t (*digests)[HASH_BYTES])
+{
+    switch (effect->kind) {
+    case GATHER_DO_OPENED:
+        return round_open(annals, run, model, effect);
+    case GATHER_DO_SURVIVORS:
+        return survivors(annals, run, effect);
+    case GATHER_DO_CLOSED:
+        return round_close(annals, run, effect, digests);
+    case GATHER_DO_RUN_END:
+        return run_end(annals, run, effect->ended.code, effect->ended.rounds,
+                       effect->ended.model_hash);
+    case GATHER_DO_JOURNAL:
+    case GATHER_DO_SEND:
+    case GATHER_DO_EXPECT_UPLOAD:
+    case GATHER_DO_RESET_UPLOAD:
+    case GATHER_DO_MERGE:
+    case GATHER_DO_LOST:
+    case GATHER_DO_REPORT:
+        break;
+    }
+    return CHOIR_OK;
+}
+
+uint64_t annals_opened_unix(const struct annals *annals)
+{
+    return annals->opened_unix;
 }
 
 // A CLOSE of the journal as the effect that the log missed.
@@ -216,7 +285,7 @@ static enum choir_err catch_up_close(struct annals *annals)
     memcpy(effect.closed.model_hash, said->model_hash, HASH_BYTES);
     effect.closed.missing_ppm = said->missing_ppm;
     effect.closed.sites = &said->participants;
-    return annals_effect(annals, annals->run, said->model_hash, &effect);
+    return annals_effect(annals, annals->run, said->model_hash, &effect, NULL);
 }
 
 enum choir_err annals_catch_up(struct annals *annals, const uint8_t roster_hash[static HASH_BYTES],

@@ -26,14 +26,21 @@ void annals_close(struct annals *annals);
 
 void annals_head(const struct annals *annals, struct tree_head *head);
 
-/* Each is durable when CHOIR_OK is returned; CHOIR_ERR_IO: the log takes nothing more. */
+/* Each is durable when CHOIR_OK is returned, and is left out if the log has it already;
+ * CHOIR_ERR_IO: the log takes nothing more. `model` is the one that a round begins with.
+ * `digests`, for GATHER_DO_CLOSED: SHA-256 of the vectors of closed.sites as they came in; NULL:
+ * masked, or not known after a restart. */
 CHOIR_MUST_CHECK enum choir_err annals_run_start(struct annals *annals,
                                                  const struct gather_run *run,
                                                  const uint8_t roster_hash[static HASH_BYTES]);
 CHOIR_MUST_CHECK enum choir_err annals_effect(struct annals *annals,
                                               const uint8_t run[static MESSAGE_RUN_BYTES],
                                               const uint8_t model[static HASH_BYTES],
-                                              const struct gather_effect *effect);
+                                              const struct gather_effect *effect,
+                                              const uint8_t (*digests)[HASH_BYTES]);
+
+/* When the first round of the newest run was opened, seconds since 1970; 0: not yet. */
+uint64_t annals_opened_unix(const struct annals *annals);
 
 /* A journaled record, after a restart: what it says and the log lacks is added. */
 CHOIR_MUST_CHECK enum choir_err annals_catch_up(struct annals *annals,

@@ -155,6 +155,7 @@ static enum choir_err write_figures(int folder, const struct study *study,
     json_out_u64(out, "rounds", figures->rounds);
     json_out_bool(out, "secure_aggregation", study->plan->secure_aggregation);
     json_out_number(out, "run_seconds", (double)figures->elapsed_ms / 1000.0);
+    json_out_bool(out, "aggregator_restarted", figures->resumed);
     json_out_u64(out, "bytes_up", figures->bytes_up);
     json_out_u64(out, "bytes_down", figures->bytes_down);
     json_out_close(out);
@@ -175,6 +176,14 @@ static enum choir_err export_log(const char *folder, struct annals *annals)
     return annals_export(annals, path);
 }
 
+bool archive_is_there(const char *folder)
+{
+    char path[PATH_MAX];
+
+    return (size_t)snprintf(path, sizeof path, "%s/run.json", folder) < sizeof path &&
+           access(path, F_OK) == 0;
+}
+
 enum choir_err archive_write(const char *folder, const struct study *study,
                              const struct roster *roster, const char *roster_path,
                              struct annals *annals, const struct archive_figures *figures)
@@ -192,9 +201,9 @@ enum choir_err archive_write(const char *folder, const struct study *study,
     if (err == CHOIR_OK)
         err = write_card(fd, study, roster, figures);
     if (err == CHOIR_OK)
-        err = write_figures(fd, study, figures);
-    if (err == CHOIR_OK)
         err = export_log(folder, annals);
+    if (err == CHOIR_OK) // the last, as its being there says that the others are
+        err = write_figures(fd, study, figures);
     close(fd);
     return err;
 }

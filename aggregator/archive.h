@@ -18,12 +18,16 @@
 struct archive_figures {
     uint8_t run[MESSAGE_RUN_BYTES];
     bool complete;
+    bool resumed;        // bytes are those since the aggregator was started last
     uint64_t rounds;     // closed
     uint64_t elapsed_ms; // from the first round opened to the end
     uint64_t bytes_up, bytes_down;
     uint64_t ended_unix;
     struct site_set participants; // sites that were in at least one sum
 };
+
+/* True if a run's papers are complete in `folder`. */
+bool archive_is_there(const char *folder);
 
 /* Writes the folder `folder`, which exists. `roster_path` is copied. Fails with CHOIR_ERR_IO,
  * CHOIR_ERR_FORMAT or CHOIR_ERR_MEMORY. */

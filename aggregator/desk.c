@@ -107,11 +107,17 @@ static enum choir_err launch(struct desk *desk, int fd, const uint8_t *payload, 
     return control_send(fd, err == CHOIR_OK ? CONTROL_OK : CONTROL_FAILED, text, strlen(text));
 }
 
+static enum choir_err stop(struct desk *desk, int fd)
+{
+    char text[TEXT_MAX] = "";
+    enum choir_err err = desk->calls.stop(desk->calls.context, text, sizeof text);
+
+    return control_send(fd, err == CHOIR_OK ? CONTROL_OK : CONTROL_FAILED, text, strlen(text));
+}
+
 static enum choir_err answer(struct desk *desk, struct client *client, enum control_kind kind,
                              const uint8_t *payload, size_t len)
 {
-    static const char stopping[] = "the run ends";
-
     switch (kind) {
     case CONTROL_LAUNCH:
         return launch(desk, client->fd, payload, len);
@@ -121,8 +127,7 @@ static enum choir_err answer(struct desk *desk, struct client *client, enum cont
     case CONTROL_STATUS:
         return send_progress(desk, client->fd);
     case CONTROL_STOP:
-        desk->calls.stop(desk->calls.context);
-        return control_send(client->fd, CONTROL_OK, stopping, sizeof stopping - 1);
+        return stop(desk, client->fd);
     case CONTROL_OK:
     case CONTROL_FAILED:
     case CONTROL_PROGRESS:

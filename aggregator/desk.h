@@ -22,7 +22,8 @@ struct desk_calls {
     /* Starts a run. Writes what the person should know into text[0..max), in both cases. */
     enum choir_err (*launch)(void *context, const uint8_t signature[static SIGN_BYTES],
                              const uint8_t *plan, size_t len, char *text, size_t max);
-    void (*stop)(void *context);
+    /* Ends the run; writes into text like launch. */
+    enum choir_err (*stop)(void *context, char *text, size_t max);
     void (*progress)(void *context, struct progress *out);
 };
 

@@ -275,7 +275,9 @@ static enum choir_err read_segment(int fd, uint8_t *to, size_t len, size_t offse
     return CHOIR_OK;
 }
 
-static enum choir_err sum_segment(struct global *global, size_t segment, const int *fds, size_t n)
+// streams: one for each site, or NULL if nobody wants to know what came in.
+static enum choir_err sum_segment(struct global *global, size_t segment, const int *fds, size_t n,
+                                  struct hash_stream **streams)
 {
     size_t len = quantize_segment_bytes(&global->layout, segment);
     size_t offset = quantize_segment_offset(&global->layout, segment);
@@ -286,6 +288,8 @@ static enum choir_err sum_segment(struct global *global, size_t segment, const i
 
         if (err != CHOIR_OK)
             return err;
+        if (streams != NULL)
+            hash_add(streams[i], global->part, len);
         quantize_add(global->layout.lane_bits, global->total, global->part, len);
     }
     return CHOIR_OK;
@@ -307,11 +311,12 @@ static enum choir_err step_segment(struct global *global, size_t segment, size_t
 }
 
 static enum choir_err add_up(struct global *global, const int *fds, size_t n, double weight_sum,
-                             struct hash_stream *stream, struct choir_diag *diag)
+                             struct hash_stream *stream, struct hash_stream **streams,
+                             struct choir_diag *diag)
 {
     for (size_t segment = 0; segment < global->layout.n_segments; segment++) {
         char place[64];
-        enum choir_err err = sum_segment(global, segment, fds, n);
+        enum choir_err err = sum_segment(global, segment, fds, n, streams);
 
         snprintf(place, sizeof place, "segment %zu of %zu", segment + 1, global->layout.n_segments);
         if (err != CHOIR_OK)
@@ -325,31 +330,68 @@ static enum choir_err add_up(struct global *global, const int *fds, size_t n, do
     return CHOIR_OK;
 }
 
-enum choir_err global_merge(struct global *global, uint64_t round_no, const int *fds, size_t n,
-                            double weight_sum, uint8_t sum_hash[static HASH_BYTES],
-                            struct choir_diag *diag)
+static void free_streams(struct hash_stream **streams, size_t n)
 {
-    uint8_t before[HASH_BYTES];
-    struct hash_stream *stream = NULL;
+    for (size_t i = 0; streams != NULL && i < n; i++)
+        hash_free(streams[i]);
+    free(streams);
+}
+
+static enum choir_err new_streams(size_t n, struct hash_stream ***out)
+{
+    enum choir_err err = CHOIR_OK;
+    struct hash_stream **streams = calloc(n, sizeof *streams);
+
+    if (streams == NULL)
+        return CHOIR_ERR_MEMORY;
+    for (size_t i = 0; err == CHOIR_OK && i < n; i++)
+        err = hash_new(&streams[i]);
+    if (err == CHOIR_OK)
+        *out = streams;
+    else
+        free_streams(streams, n);
+    return err;
+}
+
+// The sum, and the optimiser's step along it, in memory.
+static enum choir_err move(struct global *global, const int *fds, size_t n, double weight_sum,
+                           uint8_t sum_hash[static HASH_BYTES], uint8_t (*digests)[HASH_BYTES],
+                           struct choir_diag *diag)
+{
+    struct hash_stream *stream = NULL, **streams = NULL;
     enum choir_err err = hash_new(&stream);
 
-    if (err != CHOIR_OK)
-        return err;
-    memcpy(before, global->hash, HASH_BYTES);
-    err = add_up(global, fds, n, weight_sum, stream, diag);
-    hash_end(stream, sum_hash);
+    if (err == CHOIR_OK && digests != NULL)
+        err = new_streams(n, &streams);
+    if (err == CHOIR_OK)
+        err = add_up(global, fds, n, weight_sum, stream, streams, diag);
+    if (err == CHOIR_OK)
+        hash_end(stream, sum_hash);
+    for (size_t i = 0; err == CHOIR_OK && streams != NULL && i < n; i++)
+        hash_end(streams[i], digests[i]);
+    free_streams(streams, n);
     hash_free(stream);
+    return err;
+}
+
+enum choir_err global_merge(struct global *global, uint64_t round_no, const int *fds, size_t n,
+                            double weight_sum, uint8_t sum_hash[static HASH_BYTES],
+                            uint8_t (*digests)[HASH_BYTES], struct choir_diag *diag)
+{
+    uint8_t before[HASH_BYTES];
+    enum choir_err err;
+
+    if (n == 0 || n > global->layout.n_sites || !(weight_sum > 0.0))
+        return diag_set(diag, CHOIR_ERR_FORMAT, "sum", "there is nobody to add up");
+    memcpy(before, global->hash, HASH_BYTES);
+    err = move(global, fds, n, weight_sum, sum_hash, digests, diag);
     if (err == CHOIR_OK) {
         err = save(global, round_no);
         if (err != CHOIR_OK)
             diag_set(diag, err, "model file", "the new model could not be stored");
     }
-    if (err != CHOIR_OK) { // half of the parameters may have moved: back to what the disk holds
-        enum choir_err again = global_load(global, before);
-
-        if (again != CHOIR_OK)
-            return diag_set(diag, again, "model file", "the model before could not be read again");
-    }
+    if (err != CHOIR_OK && global_load(global, before) != CHOIR_OK)
+        return diag_set(diag, CHOIR_ERR_IO, "model file", "the model before cannot be read again");
     return err;
 }
 

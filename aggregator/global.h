@@ -45,11 +45,15 @@ uint64_t global_update_bytes(const struct global *global);
 
 /* Adds up the vectors in fds[0..n), divides by `weight_sum` (of the public weights of these
  * sites) and takes the server optimiser's step; the new model is durable when CHOIR_OK is
- * returned. sum_hash: SHA-256 of the summed lanes. Fails with CHOIR_ERR_FORGED (a constant lane
- * is not n, or a value is out of range), CHOIR_ERR_IO or CHOIR_ERR_MEMORY; diag says which. */
+ * returned. sum_hash: SHA-256 of the summed lanes; digests [n], NULL if not wanted: SHA-256 of
+ * each vector as it came in. Fails with CHOIR_ERR_FORGED (a constant lane is not n, or a value
+ * is out of range), CHOIR_ERR_FORMAT (n or weight_sum is out of range, or the mean is not
+ * finite), CHOIR_ERR_IO (also: the model before could not be read again) or CHOIR_ERR_MEMORY;
+ * diag says which. On the first two the model is as it was. */
 CHOIR_MUST_CHECK enum choir_err global_merge(struct global *global, uint64_t round_no,
                                              const int *fds, size_t n, double weight_sum,
                                              uint8_t sum_hash[static HASH_BYTES],
+                                             uint8_t (*digests)[HASH_BYTES],
                                              struct choir_diag *diag);
 
 /* Removes the files of every model but the current one and `keep` (may be NULL). */

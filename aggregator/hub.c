@@ -43,13 +43,10 @@ struct gather_event hub_event(struct hub *hub, enum gather_event_kind kind)
     return event;
 }
 
-// One event, and then everything that its effects brought about.
-enum choir_err hub_step(struct hub *hub, const struct gather_event *event)
+enum choir_err hub_drain(struct hub *hub)
 {
-    enum choir_err err = gather_step(hub->gather, event, &hub->effects);
+    enum choir_err err = CHOIR_OK;
 
-    if (err == CHOIR_OK)
-        err = hub_carry_out(hub);
     while (err == CHOIR_OK && hub->n_pending > 0) {
         struct pending *pending = &hub->pending[hub->first_pending];
         struct gather_event next = hub_event(hub, pending->kind);
@@ -66,6 +63,16 @@ enum choir_err hub_step(struct hub *hub, const struct gather_event *event)
             err = hub_carry_out(hub);
     }
     return err;
+}
+
+// One event, and then everything that its effects brought about.
+enum choir_err hub_step(struct hub *hub, const struct gather_event *event)
+{
+    enum choir_err err = gather_step(hub->gather, event, &hub->effects);
+
+    if (err == CHOIR_OK)
+        err = hub_carry_out(hub);
+    return err == CHOIR_OK ? hub_drain(hub) : err;
 }
 
 static enum choir_err take_control(struct hub *hub, const struct link_event *event)
@@ -158,7 +165,7 @@ static enum choir_err take_event(struct hub *hub, const struct link_event *event
         return event->channel == LINK_CONTROL ? take_control(hub, event) : take_bulk(hub, event);
     case LINK_READABLE:
         desk_serve(hub->desk, event->fd);
-        return CHOIR_OK;
+        return hub->broke;
     case LINK_INTRUDER:
         LOG_EVENT(LOG_WARNING, "unknown_key_refused",
                   log_text("next", "if this is a new site, `choir roster add` its NAME.pub"));
@@ -185,6 +192,24 @@ static uint32_t until_next(const struct hub *hub)
     return due - now < TELL_EVERY_MS ? (uint32_t)(due - now) : TELL_EVERY_MS;
 }
 
+static enum choir_err tick(struct hub *hub)
+{
+    struct gather_event event;
+
+    if (now_ms() < gather_next_tick(hub->gather))
+        return CHOIR_OK;
+    event = hub_event(hub, GATHER_TICK);
+    return hub_step(hub, &event);
+}
+
+static void tell(struct hub *hub, bool ended_now)
+{
+    if (!ended_now && now_ms() < hub->told_ms + TELL_EVERY_MS)
+        return;
+    hub->told_ms = now_ms();
+    desk_tell(hub->desk, ended_now);
+}
+
 enum choir_err hub_run(struct hub *hub, const volatile sig_atomic_t *stop)
 {
     enum choir_err err = CHOIR_OK;
@@ -196,18 +221,12 @@ enum choir_err hub_run(struct hub *hub, const volatile sig_atomic_t *stop)
         err = link_next(hub->link, until_next(hub), &event);
         if (err == CHOIR_OK)
             err = take_event(hub, &event);
+        if (err == CHOIR_OK)
+            err = tick(hub);
+        if (err != CHOIR_OK)
+            break;
         pump(hub);
-        if (err == CHOIR_OK && now_ms() >= gather_next_tick(hub->gather)) {
-            struct gather_event tick = hub_event(hub, GATHER_TICK);
-
-            err = hub_step(hub, &tick);
-        }
-        if (hub->ended && !was_ended)
-            desk_tell(hub->desk, true);
-        else if (now_ms() >= hub->told_ms + TELL_EVERY_MS) {
-            hub->told_ms = now_ms();
-            desk_tell(hub->desk, false);
-        }
+        tell(hub, hub->ended && !was_ended);
     }
     if (err != CHOIR_OK)
         LOG_EVENT(LOG_ERROR, "stopping", log_err(err),

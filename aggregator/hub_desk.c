@@ -85,14 +85,20 @@ void hub_progress(void *context, struct progress *out)
     fill_sites(hub, now, out);
 }
 
-void hub_stop_run(void *context)
+enum choir_err hub_stop_run(void *context, char *text, size_t max)
 {
     struct hub *hub = context;
-    struct pending *pending = hub_pending(hub, GATHER_STOP);
+    struct gather_event event;
 
-    if (pending != NULL)
-        snprintf(pending->text, sizeof pending->text, "stopped by the operator");
-    hub->pumped_ms = 0;
+    if (hub->study == NULL || hub->ended) {
+        snprintf(text, max, "no run is going on");
+        return CHOIR_ERR_MISSING;
+    }
+    event = hub_event(hub, GATHER_STOP);
+    event.text = "stopped by the operator";
+    hub->broke = hub_step(hub, &event);
+    snprintf(text, max, "%s", hub->broke == CHOIR_OK ? "the run ends" : "the disk failed");
+    return hub->broke;
 }
 
 enum choir_err hub_models_folder(const struct hub *hub, char folder[static PATH_MAX])
@@ -102,7 +108,18 @@ enum choir_err hub_models_folder(const struct hub *hub, char folder[static PATH_
     return file_make_dir(folder);
 }
 
-// A fresh run of hub->study.
+static void reset_run(struct hub *hub)
+{
+    intake_clear(hub->intake);
+    rng_bytes(hub->run, sizeof hub->run);
+    hub->started_ms = hub->ended_ms = 0;
+    hub->ended = hub->complete = hub->resumed = false;
+    hub->participants.n = 0;
+    hub->came_in.round = 0;
+    link_count(hub->link, &hub->before);
+}
+
+// A fresh run of hub->study. What fails before the state machine knows of it leaves no run.
 static enum choir_err begin(struct hub *hub)
 {
     struct gather_event event;
@@ -112,25 +129,23 @@ static enum choir_err begin(struct hub *hub)
         err = hub_serve_model(hub);
     if (err == CHOIR_OK)
         err = records_clear(hub->records);
-    if (err != CHOIR_OK)
+    if (err != CHOIR_OK) {
+        hub_stop_serving(hub);
+        study_close(hub->study);
+        hub->study = NULL;
         return err;
-    intake_clear(hub->intake);
-    rng_bytes(hub->run, sizeof hub->run);
-    hub->started_ms = hub->ended_ms = 0;
-    hub->ended = hub->complete = hub->resumed = false;
-    hub->participants.n = 0;
-    link_count(hub->link, &hub->before);
+    }
+    reset_run(hub);
     study_run(hub->study, hub->run, &hub->start);
-    err = annals_run_start(hub->annals, &hub->start, hub->roster.hash);
-    if (err != CHOIR_OK)
-        return err;
+    hub->start_due = true;
     event = hub_event(hub, GATHER_START);
     event.run = &hub->start;
     LOG_EVENT(LOG_INFO, "run_started", log_hex("run", hub->run, sizeof hub->run),
               log_text("plan", hub->study->plan->name),
               log_hex("plan_hash", hub->study->plan->hash, HASH_BYTES),
               log_whole("rounds", hub->study->plan->rounds));
-    return hub_step(hub, &event);
+    hub->broke = hub_step(hub, &event);
+    return hub->broke;
 }
 
 enum choir_err hub_launch(void *context, const uint8_t signature[static SIGN_BYTES],
@@ -151,7 +166,8 @@ enum choir_err hub_launch(void *context, const uint8_t signature[static SIGN_BYT
     if (err == CHOIR_OK)
         err = study_open(&hub->roster, folder, plan, len, signature, &study, &diag);
     if (err != CHOIR_OK) {
-        snprintf(text, max, "%s: %s", diag.place, diag.message);
+        snprintf(text, max, "%s: %s", diag.place,
+                 diag.message[0] == '\0' ? choir_err_text(err) : diag.message);
         return err;
     }
     hub_stop_serving(hub);

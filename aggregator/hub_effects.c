@@ -106,7 +106,7 @@ static enum choir_err open_uploads(struct hub *hub, const struct gather_effect *
 
 static enum choir_err merge(struct hub *hub, const struct gather_effect *effect)
 {
-    struct choir_diag diag = {.message = "an upload is not there any more"};
+    struct choir_diag diag = {.place = "uploads", .message = "an upload is not there any more"};
     struct pending *pending = hub_pending(hub, GATHER_MERGED);
     struct global *global = hub->study->global;
     enum choir_err err = CHOIR_OK;
@@ -115,13 +115,20 @@ static enum choir_err merge(struct hub *hub, const struct gather_effect *effect)
 
     if (pending == NULL)
         return CHOIR_ERR_MEMORY;
-    if (memcmp(global_hash(global), effect->merge.model_hash, HASH_BYTES) != 0)
-        err = global_load(global, effect->merge.model_hash);
-    if (err == CHOIR_OK)
-        err = open_uploads(hub, effect, fds, &n);
+    // Without the model that the round began with there is no going on.
+    if (memcmp(global_hash(global), effect->merge.model_hash, HASH_BYTES) != 0 &&
+        global_load(global, effect->merge.model_hash) != CHOIR_OK)
+        return CHOIR_ERR_IO;
+    hub->came_in.round = 0;
+    err = open_uploads(hub, effect, fds, &n);
     if (err == CHOIR_OK)
         err = global_merge(global, effect->merge.round, fds, n,
-                           study_weight(hub->study, effect->merge.sites), pending->sum_hash, &diag);
+                           study_weight(hub->study, effect->merge.sites), pending->sum_hash,
+                           hub->came_in.digest, &diag);
+    if (err == CHOIR_OK) {
+        hub->came_in.round = effect->merge.round;
+        hub->came_in.sites = *effect->merge.sites;
+    }
     while (n > 0)
         close(fds[--n]);
     pending->round = effect->merge.round;
@@ -139,6 +146,8 @@ static enum choir_err merge(struct hub *hub, const struct gather_effect *effect)
 
 static enum choir_err closed(struct hub *hub, const struct gather_effect *effect)
 {
+    if (hub->repeating)
+        return CHOIR_OK; // an old round: what is on disk belongs to the one that goes on
     for (size_t i = 0; i < effect->closed.sites->n; i++)
         site_set_add(&hub->participants, effect->closed.sites->id[i]);
     intake_clear(hub->intake);
@@ -172,6 +181,7 @@ void hub_count_bytes(const struct hub *hub, uint64_t *up, uint64_t *down)
 static enum choir_err run_end(struct hub *hub, const struct gather_effect *effect)
 {
     struct archive_figures figures = {.complete = effect->ended.code == MESSAGE_CODE_FINISHED,
+                                      .resumed = hub->resumed,
                                       .rounds = effect->ended.rounds,
                                       .ended_unix = now_unix()};
     char folder[PATH_MAX];
@@ -185,6 +195,8 @@ static enum choir_err run_end(struct hub *hub, const struct gather_effect *effec
     figures.participants = hub->participants;
     hub_count_bytes(hub, &figures.bytes_up, &figures.bytes_down);
     err = run_folder(hub, folder);
+    if (err == CHOIR_OK && hub->repeating && archive_is_there(folder))
+        return CHOIR_OK;
     if (err == CHOIR_OK)
         err = archive_write(folder, hub->study, &hub->roster, hub->config->roster, hub->annals,
                             &figures);
@@ -206,7 +218,30 @@ static void report(const struct gather_effect *effect)
 
 static enum choir_err note_in_annals(struct hub *hub, const struct gather_effect *effect)
 {
-    return annals_effect(hub->annals, hub->run, global_hash(hub->study->global), effect);
+    const struct came_in *came_in = &hub->came_in;
+    const uint8_t(*digests)[HASH_BYTES] = NULL;
+
+    if (effect->kind == GATHER_DO_CLOSED && came_in->round == effect->closed.round &&
+        !hub->study->plan->secure_aggregation && came_in->sites.n == effect->closed.sites->n)
+        digests = (const uint8_t(*)[HASH_BYTES])came_in->digest;
+    return annals_effect(hub->annals, hub->run, global_hash(hub->study->global), effect, digests);
+}
+
+// The journal first, then the log; after a crash between the two the journal is told again.
+static enum choir_err journal(struct hub *hub, const struct gather_effect *effect)
+{
+    enum choir_err err = records_append(hub->records, effect->journal.record, effect->journal.len);
+
+    if (err != CHOIR_OK || !hub->start_due)
+        return err;
+    hub->start_due = false;
+    return annals_run_start(hub->annals, &hub->start, hub->roster.hash);
+}
+
+static void drop_uploads(struct hub *hub, const struct gather_effect *effect)
+{
+    for (size_t i = 0; i < effect->reset.sites->n; i++)
+        intake_drop(hub->intake, effect->reset.sites->id[i]);
 }
 
 static enum choir_err carry_out_one(struct hub *hub, const struct gather_effect *effect)
@@ -215,13 +250,13 @@ static enum choir_err carry_out_one(struct hub *hub, const struct gather_effect 
 
     switch (effect->kind) {
     case GATHER_DO_JOURNAL:
-        return records_append(hub->records, effect->journal.record, effect->journal.len);
+        return journal(hub, effect);
     case GATHER_DO_SEND:
         return send_effect(hub, effect);
     case GATHER_DO_EXPECT_UPLOAD:
         return expect_upload(hub, effect);
     case GATHER_DO_RESET_UPLOAD:
-        intake_drop(hub->intake, effect->upload.site);
+        drop_uploads(hub, effect);
         return CHOIR_OK;
     case GATHER_DO_MERGE:
         return merge(hub, effect);
@@ -236,6 +271,7 @@ static enum choir_err carry_out_one(struct hub *hub, const struct gather_effect 
         return err != CHOIR_OK ? err : closed(hub, effect);
     case GATHER_DO_LOST:
         LOG_EVENT(LOG_WARNING, "round_lost", log_whole("round", effect->closed.round));
+        intake_clear(hub->intake);
         return CHOIR_OK;
     case GATHER_DO_RUN_END:
         err = note_in_annals(hub, effect);

@@ -15,48 +15,80 @@
 
 enum { RESEND_MS = 2000, HEARTBEAT_MS = 5000 };
 
-/* What a replayed journal said about the run that is active. */
+/* What a replayed journal said about its run. */
 struct replay {
     struct hub *hub;
+    bool any; // there is a run, active or ended
     uint8_t signature[SIGN_BYTES];
+    uint8_t *plan; // a copy
+    size_t plan_len;
+    struct journal_record record; // too large for the stack
+    struct message message;
 };
+
+static enum choir_err note_start(struct replay *replay, const struct gather_run *run)
+{
+    uint8_t *plan = malloc(run->plan_len);
+
+    if (plan == NULL)
+        return CHOIR_ERR_MEMORY;
+    memcpy(plan, run->plan, run->plan_len);
+    free(replay->plan);
+    replay->plan = plan;
+    replay->plan_len = run->plan_len;
+    replay->any = true;
+    replay->hub->participants.n = 0;
+    memcpy(replay->signature, run->signature, SIGN_BYTES);
+    memcpy(replay->hub->run, run->run, MESSAGE_RUN_BYTES);
+    return CHOIR_OK;
+}
+
+static enum choir_err note_participants(struct replay *replay, const struct journal_close *close)
+{
+    const struct site_set *sites = &replay->message.round_close.participants;
+    enum choir_err err =
+        message_decode(MESSAGE_ROUND_CLOSE, close->body, close->body_len, &replay->message);
+
+    for (size_t i = 0; err == CHOIR_OK && i < sites->n; i++)
+        site_set_add(&replay->hub->participants, sites->id[i]);
+    return err;
+}
 
 static enum choir_err replay_one(void *context, const uint8_t *record, size_t len)
 {
     struct replay *replay = context;
-    struct journal_record *decoded = NULL;
-    enum choir_err err = gather_replay(replay->hub->gather, record, len);
+    struct hub *hub = replay->hub;
+    enum choir_err err = gather_replay(hub->gather, record, len);
 
-    if (err != CHOIR_OK)
-        return err;
-    decoded = calloc(1, sizeof *decoded);
-    if (decoded == NULL)
-        return CHOIR_ERR_MEMORY;
-    err = journal_decode(record, len, decoded);
-    if (err == CHOIR_OK && decoded->kind == JOURNAL_RUN_START) {
-        memcpy(replay->signature, decoded->start.run.signature, SIGN_BYTES);
-        memcpy(replay->hub->run, decoded->start.run.run, MESSAGE_RUN_BYTES);
-    }
-    free(decoded);
-    return err != CHOIR_OK
-               ? err
-               : annals_catch_up(replay->hub->annals, replay->hub->roster.hash, record, len);
+    if (err == CHOIR_OK)
+        err = journal_decode(record, len, &replay->record);
+    if (err == CHOIR_OK && replay->record.kind == JOURNAL_RUN_START)
+        err = note_start(replay, &replay->record.start.run);
+    if (err == CHOIR_OK && replay->record.kind == JOURNAL_CLOSE)
+        err = note_participants(replay, &replay->record.close);
+    return err == CHOIR_OK ? annals_catch_up(hub->annals, hub->roster.hash, record, len) : err;
 }
 
-static enum choir_err resume(struct hub *hub, const struct replay *replay, struct choir_diag *diag)
+// Time that passed since the first round was opened, by the clock that the log was written with.
+static void restore_clock(struct hub *hub)
 {
-    const uint8_t *plan = NULL;
-    size_t len = 0;
-    char folder[PATH_MAX];
-    struct gather_event event;
-    enum choir_err err = gather_plan(hub->gather, &plan, &len);
+    uint64_t opened = annals_opened_unix(hub->annals), unix_now = now_unix(), now = now_ms();
+    uint64_t passed = opened == 0 || unix_now < opened ? 0 : (unix_now - opened) * 1000;
 
-    if (err == CHOIR_ERR_MISSING)
-        return CHOIR_OK; // no run was active
-    if (err == CHOIR_OK)
-        err = hub_models_folder(hub, folder);
-    if (err == CHOIR_OK)
-        err = study_open(&hub->roster, folder, plan, len, replay->signature, &hub->study, diag);
+    hub->started_ms = opened == 0 ? 0 : (now > passed ? now - passed : 1);
+}
+
+static enum choir_err open_model(struct hub *hub, const struct replay *replay,
+                                 struct choir_diag *diag)
+{
+    char folder[PATH_MAX] = "";
+    enum choir_err err = hub_models_folder(hub, folder);
+
+    if (err != CHOIR_OK)
+        return diag_set(diag, err, hub->config->state_dir, "the folder of the models: %s",
+                        choir_err_text(err));
+    err = study_open(&hub->roster, folder, replay->plan, replay->plan_len, replay->signature,
+                     &hub->study, diag);
     if (err != CHOIR_OK)
         return err;
     gather_status_get(hub->gather, &hub->status);
@@ -64,18 +96,59 @@ static enum choir_err resume(struct hub *hub, const struct replay *replay, struc
     if (err == CHOIR_OK)
         err = hub_serve_model(hub);
     if (err != CHOIR_OK)
-        return diag_set(diag, err, folder, "the model of the interrupted run is not there: %s",
-                        choir_err_text(err));
-    hub->started_ms = now_ms();
+        diag_set(diag, err, folder, "the model of the interrupted run is not there: %s",
+                 choir_err_text(err));
+    return err;
+}
+
+// A run that has ended is opened once more only for the papers that may be missing.
+static enum choir_err resume(struct hub *hub, const struct replay *replay, struct choir_diag *diag)
+{
+    const uint8_t *plan = NULL;
+    size_t len = 0;
+    struct gather_event event;
+    bool active = gather_plan(hub->gather, &plan, &len) == CHOIR_OK;
+    enum choir_err err;
+
+    if (!replay->any)
+        return CHOIR_OK;
+    err = open_model(hub, replay, diag);
+    if (err != CHOIR_OK && !active) {
+        LOG_EVENT(LOG_WARNING, "last_run_left_alone", log_text("why", diag->message));
+        hub_stop_serving(hub);
+        study_close(hub->study);
+        hub->study = NULL;
+        return CHOIR_OK;
+    }
+    if (err != CHOIR_OK)
+        return err;
+    restore_clock(hub);
     hub->resumed = true;
     link_count(hub->link, &hub->before);
     event = hub_event(hub, GATHER_TICK);
-    LOG_EVENT(LOG_INFO, "run_resumed", log_hex("run", hub->run, sizeof hub->run),
-              log_whole("round", hub->status.round));
+    if (active)
+        LOG_EVENT(LOG_INFO, "run_resumed", log_hex("run", hub->run, sizeof hub->run),
+                  log_whole("round", hub->status.round));
+    hub->repeating = true;
     err = gather_resume(hub->gather, &event, &hub->effects);
     if (err == CHOIR_OK)
         err = hub_carry_out(hub);
-    return err;
+    hub->repeating = false;
+    if (err == CHOIR_OK)
+        err = hub_drain(hub);
+    return err == CHOIR_OK ? err
+                           : diag_set(diag, err, hub->config->state_dir, "the run cannot go on: %s",
+                                      choir_err_text(err));
+}
+
+// Tells machine and log what the journal holds.
+static enum choir_err replay_all(struct hub *hub, struct replay *replay, struct choir_diag *diag)
+{
+    enum choir_err err = records_each(hub->records, replay_one, replay);
+
+    return err == CHOIR_OK ? err
+                           : diag_set(diag, err, hub->config->state_dir,
+                                      "the journal cannot be read: %s", choir_err_text(err));
 }
 
 static enum choir_err open_machine(struct hub *hub)
@@ -193,42 +266,50 @@ static enum choir_err open_doors(struct hub *hub, struct choir_diag *diag)
     return CHOIR_OK;
 }
 
-enum choir_err hub_open(const struct aggregator_config *config, struct hub **out,
-                        struct choir_diag *diag)
+static enum choir_err open_all(struct hub *hub, struct replay *replay, struct choir_diag *diag)
 {
-    struct replay replay = {0};
-    enum choir_err err;
-    struct hub *hub = calloc(1, sizeof *hub);
+    enum choir_err err = open_roster(hub, diag);
 
-    if (hub == NULL)
-        return diag_set(diag, CHOIR_ERR_MEMORY, "aggregator", "out of memory");
-    hub->config = config;
-    hub->source_fd = -1;
-    hub->sequence = now_unix() << 24; // above everything of the last start
-    err = open_roster(hub, diag);
     if (err == CHOIR_OK)
         err = open_keys(hub, diag);
     if (err == CHOIR_OK)
         err = open_state(hub, diag);
-    if (err == CHOIR_OK)
-        err = open_machine(hub);
-    replay.hub = hub;
     if (err == CHOIR_OK) {
-        err = records_each(hub->records, replay_one, &replay);
+        err = open_machine(hub);
         if (err != CHOIR_OK)
-            diag_set(diag, err, "journal.db", "the journal cannot be read: %s",
-                     choir_err_text(err));
+            return diag_set(diag, err, "aggregator", "%s", choir_err_text(err));
     }
+    if (err == CHOIR_OK)
+        err = replay_all(hub, replay, diag);
     if (err == CHOIR_OK)
         err = open_doors(hub, diag);
-    if (err == CHOIR_OK)
-        err = resume(hub, &replay, diag);
-    if (err != CHOIR_OK) {
-        hub_close(hub);
-        return err;
+    return err == CHOIR_OK ? resume(hub, replay, diag) : err;
+}
+
+enum choir_err hub_open(const struct aggregator_config *config, struct hub **out,
+                        struct choir_diag *diag)
+{
+    struct replay *replay = calloc(1, sizeof *replay);
+    struct hub *hub = calloc(1, sizeof *hub);
+    enum choir_err err;
+
+    if (hub == NULL || replay == NULL) {
+        free(replay);
+        free(hub);
+        return diag_set(diag, CHOIR_ERR_MEMORY, "aggregator", "out of memory");
     }
-    *out = hub;
-    return CHOIR_OK;
+    hub->config = config;
+    hub->source_fd = -1;
+    hub->sequence = now_unix() << 24; // above everything of the last start
+    replay->hub = hub;
+    err = open_all(hub, replay, diag);
+    free(replay->plan);
+    free(replay);
+    if (err == CHOIR_OK)
+        *out = hub;
+    else
+        hub_close(hub);
+    return err;
 }
 
 void hub_close(struct hub *hub)

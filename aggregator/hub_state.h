@@ -27,6 +27,13 @@ struct pending {
     char text[MESSAGE_TEXT_MAX + 1];
 };
 
+/* What came in for the newest merge, for the log. */
+struct came_in {
+    uint64_t round; // 0: nothing known
+    struct site_set sites;
+    uint8_t digest[MESSAGE_SITES_MAX][HASH_BYTES]; // beside sites.id
+};
+
 struct hub {
     const struct aggregator_config *config;
     struct roster roster;
@@ -45,11 +52,16 @@ struct hub {
     uint64_t started_ms, ended_ms; // first round opened, run ended; 0: not yet
     struct link_counts before;     // at the start of the run
     struct site_set participants;
-    bool ended, complete, resumed;
+    bool ended, complete;
+    bool resumed;         // the run was not begun by this process
+    bool start_due;       // hub->start is not in the log yet
+    bool repeating;       // effects are those of gather_resume(): nothing is thrown away
+    enum choir_err broke; // what failed outside of an event's own path; the loop ends
     uint64_t told_ms, pumped_ms, upload_told_ms[ROSTER_SITES_MAX + 1];
     struct pending pending[PENDING_MAX]; // a ring
     size_t first_pending, n_pending;
     // too large for the stack
+    struct came_in came_in;
     struct gather_effects effects;
     struct gather_run start;
     struct gather_status status;
@@ -61,6 +73,8 @@ struct hub {
 struct gather_event hub_event(struct hub *hub, enum gather_event_kind kind);
 /* hub.c: one event, its effects, and then everything that they brought about. */
 CHOIR_MUST_CHECK enum choir_err hub_step(struct hub *hub, const struct gather_event *event);
+/* hub.c: what hub_pending() was asked to keep. */
+CHOIR_MUST_CHECK enum choir_err hub_drain(struct hub *hub);
 /* hub.c: an incoming_open whose context is the roster. */
 CHOIR_MUST_CHECK enum choir_err hub_open_message(const void *context, const uint8_t *bytes,
                                                  size_t len, struct incoming *out);
@@ -78,7 +92,7 @@ void hub_count_bytes(const struct hub *hub, uint64_t *up, uint64_t *down);
 /* hub_desk.c: what the operator's desk calls; `context` is the hub. */
 enum choir_err hub_launch(void *context, const uint8_t signature[static SIGN_BYTES],
                           const uint8_t *plan, size_t len, char *text, size_t max);
-void hub_stop_run(void *context);
+enum choir_err hub_stop_run(void *context, char *text, size_t max);
 void hub_progress(void *context, struct progress *out);
 /* hub_desk.c: the folder of the model files, made if need be. */
 CHOIR_MUST_CHECK enum choir_err hub_models_folder(const struct hub *hub,

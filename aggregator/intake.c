@@ -17,8 +17,9 @@ enum { NAME_BYTES = 2 * HASH_BYTES + 32, LANES = ROSTER_SITES_MAX + 1 };
 struct lane {
     struct receiver *receiver; // NULL while nothing is expected
     int fd;                    // its spool file, -1 without receiver
-    uint8_t root[HASH_BYTES];
-    bool told; // INTAKE_WHOLE was given
+    uint8_t root[HASH_BYTES];  // of what is coming in, or is whole
+    bool whole;                // on disk under its final name; there is no receiver then
+    bool done_due;             // the site is to be told so
     struct sender *sender;
     bool last_was_sender; // which machine made the message of the last intake_next()
 };
@@ -53,6 +54,8 @@ static void stop_receiving(struct lane *lane)
     if (lane->fd >= 0)
         close(lane->fd);
     lane->fd = -1;
+    lane->whole = false;
+    lane->done_due = false;
 }
 
 void intake_close(struct intake *intake)
@@ -97,7 +100,7 @@ enum choir_err intake_expect(struct intake *intake, uint32_t site,
                              const uint8_t root[static HASH_BYTES], uint64_t bytes, bool *here)
 {
     struct lane *lane = lane_of(intake, site);
-    // The site's OPEN may have come, and been thrown away, before its header did: ask for it.
+    // It is asked for, as the site may have announced it before we knew of it.
     struct receiver_settings settings = {
         .max_bytes = bytes, .bytes = &bytes, .root = root, .fetch = true};
     char name[NAME_BYTES];
@@ -105,29 +108,37 @@ enum choir_err intake_expect(struct intake *intake, uint32_t site,
 
     if (lane == NULL)
         return CHOIR_ERR_FORMAT;
-    *here = intake_file(intake, site, root, &fd) == CHOIR_OK;
-    if (fd >= 0)
-        close(fd);
+    *here = false;
     if (lane->receiver != NULL && memcmp(lane->root, root, HASH_BYTES) == 0)
         return CHOIR_OK; // already coming in
     stop_receiving(lane);
+    memcpy(lane->root, root, HASH_BYTES);
+    if (intake_file(intake, site, root, &fd) == CHOIR_OK) {
+        close(fd);
+        *here = lane->whole = lane->done_due = true;
+        return CHOIR_OK;
+    }
     spool_name(name, site, root, ".part");
     lane->fd = openat(intake->folder, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (lane->fd < 0)
         return CHOIR_ERR_IO;
-    memcpy(lane->root, root, HASH_BYTES);
     memcpy(settings.id, root, HASH_BYTES);
     settings.fd = lane->fd;
-    lane->told = *here;
     return receiver_new(&settings, &lane->receiver);
 }
 
 void intake_drop(struct intake *intake, uint32_t site)
 {
     struct lane *lane = lane_of(intake, site);
+    char name[NAME_BYTES];
 
-    if (lane != NULL)
-        stop_receiving(lane);
+    if (lane == NULL)
+        return;
+    if (lane->receiver != NULL) {
+        spool_name(name, site, lane->root, ".part");
+        unlinkat(intake->folder, name, 0);
+    }
+    stop_receiving(lane);
 }
 
 void intake_serve(struct intake *intake, const struct source *source)
@@ -161,7 +172,8 @@ static enum choir_err finish(struct intake *intake, struct lane *lane, uint32_t 
     if (fsync(lane->fd) != 0 || renameat(intake->folder, part, intake->folder, name) != 0 ||
         fsync(intake->folder) != 0)
         return CHOIR_ERR_IO;
-    lane->told = true;
+    stop_receiving(lane); // a descriptor less
+    lane->whole = lane->done_due = true;
     return CHOIR_OK;
 }
 
@@ -175,7 +187,7 @@ static enum choir_err take_for_receiver(struct intake *intake, struct lane *lane
         return err;
     if (message->kind == BULK_DATA)
         *news = INTAKE_CAME;
-    if (receiver_state(lane->receiver) == TRANSFER_DONE && !lane->told) {
+    if (receiver_state(lane->receiver) == TRANSFER_DONE) {
         err = finish(intake, lane, site);
         if (err == CHOIR_OK)
             *news = INTAKE_WHOLE;
@@ -192,6 +204,10 @@ enum choir_err intake_take(struct intake *intake, uint32_t site, const struct bu
     *news = INTAKE_NOTHING;
     if (lane == NULL)
         return CHOIR_ERR_PEER;
+    if (lane->whole && memcmp(message->id, lane->root, HASH_BYTES) == 0) {
+        lane->done_due = true; // the first DONE was lost, or this message is late
+        return CHOIR_OK;
+    }
     if (lane->receiver != NULL && memcmp(message->id, lane->root, HASH_BYTES) == 0)
         return take_for_receiver(intake, lane, site, message, now_ms, news);
     if (intake->source == NULL || memcmp(message->id, source_id(intake->source), HASH_BYTES) != 0)
@@ -204,6 +220,15 @@ enum choir_err intake_take(struct intake *intake, uint32_t site, const struct bu
     return sender_take(lane->sender, message, now_ms);
 }
 
+static void make_done(struct lane *lane, uint8_t *to, size_t max, size_t *len)
+{
+    struct bulk_message message = {.kind = BULK_DONE};
+
+    memcpy(message.id, lane->root, HASH_BYTES);
+    bulk_encode(&message, to, max, len);
+    lane->done_due = false;
+}
+
 enum choir_err intake_next(struct intake *intake, uint32_t site, uint64_t now_ms, uint8_t *to,
                            size_t max, size_t *len)
 {
@@ -213,6 +238,10 @@ enum choir_err intake_next(struct intake *intake, uint32_t site, uint64_t now_ms
     if (lane == NULL)
         return err;
     lane->last_was_sender = false;
+    if (lane->done_due) {
+        make_done(lane, to, max, len);
+        return CHOIR_OK;
+    }
     if (lane->receiver != NULL)
         err = receiver_next(lane->receiver, now_ms, to, max, len);
     if (err != CHOIR_ERR_AGAIN || lane->sender == NULL)
@@ -229,6 +258,8 @@ void intake_unsent(struct intake *intake, uint32_t site)
         return;
     if (lane->last_was_sender && lane->sender != NULL)
         sender_unsent(lane->sender);
+    else if (lane->whole)
+        lane->done_due = true;
     else if (lane->receiver != NULL)
         receiver_unsent(lane->receiver);
 }

@@ -23,12 +23,12 @@ CHOIR_MUST_CHECK enum choir_err intake_open(const char *folder, struct intake **
 void intake_close(struct intake *intake);
 
 /* From now on takes the vector with this root from `site`; the one expected before is dropped.
- * *here tells that it is already on disk, whole and verified. */
+ * *here tells that it is already on disk, whole and verified: the site is told so. */
 CHOIR_MUST_CHECK enum choir_err intake_expect(struct intake *intake, uint32_t site,
                                               const uint8_t root[static HASH_BYTES], uint64_t bytes,
                                               bool *here);
 
-/* Takes nothing more from `site`. */
+/* Takes nothing more from `site`; what is whole stays on disk until intake_clear(). */
 void intake_drop(struct intake *intake, uint32_t site);
 
 /* Serves `source` (borrowed until replaced; NULL: nothing) under its id to every site. */

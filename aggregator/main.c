@@ -41,6 +41,17 @@ static void keep_secrets(void)
     prctl(PR_SET_DUMPABLE, 0);
 }
 
+// Every site that uploads has a file open, and a connection on each channel.
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static int complain(const struct choir_diag *diag)
 {
     fprintf(stderr, "choir-aggregator: %s: %s\n", diag->place, diag->message);
@@ -59,6 +70,8 @@ static int run(const char *path)
     log_start("aggregator", config->log == AGGREGATOR_LOG_JSON, LOG_INFO);
     catch_signals();
     err = file_make_dir(config->state_dir);
+    if (err != CHOIR_OK)
+        diag_set(&diag, err, config->state_dir, "the state folder cannot be made");
     if (err == CHOIR_OK)
         err = hub_open(config, &hub, &diag);
     if (err != CHOIR_OK) {
@@ -95,6 +108,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "choir-aggregator: the system has no source of randomness\n");
         return EXIT_FAILED;
     }
+    raise_file_limit();
     blas_start();
     return run(argv[3]);
 }

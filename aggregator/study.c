@@ -40,10 +40,12 @@ enum choir_err study_open(const struct roster *roster, const char *models, const
     struct study *study = calloc(1, sizeof *study);
 
     if (study == NULL)
-        return err;
+        return diag_set(diag, err, "plan", "out of memory");
     study->bytes = malloc(len + 1);
-    if (study->bytes == NULL)
+    if (study->bytes == NULL) {
+        diag_set(diag, err, "plan", "out of memory");
         goto out;
+    }
     put_bytes(study->bytes, bytes, len);
     study->len = len;
     memcpy(study->signature, signature, SIGN_BYTES);
@@ -56,7 +58,7 @@ enum choir_err study_open(const struct roster *roster, const char *models, const
         goto out;
     err = global_open(models, study->plan, &study->global);
     if (err != CHOIR_OK) {
-        diag_set(diag, err, models, "the folder of the models: %s", choir_err_text(err));
+        diag_set(diag, err, models, "the model cannot be set up: %s", choir_err_text(err));
         goto out;
     }
     *out = study;
