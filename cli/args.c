@@ -1,5 +1,6 @@
 #include "cli/args.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,13 +70,19 @@ enum choir_err args_number(const char *name, const char *text, uint64_t min, uin
 
     errno = 0;
     value = strtoull(text, &end, 10);
-    if (errno != 0 || end == text || *end != '\0' || text[0] == '-' || value < min || value > max) {
+    if (errno != 0 || !isdigit((unsigned char)text[0]) || *end != '\0' || value < min ||
+        value > max) {
         fprintf(stderr, "choir: %s must be a whole number from %llu to %llu, not \"%s\"\n", name,
                 (unsigned long long)min, (unsigned long long)max, text);
         return CHOIR_ERR_FORMAT;
     }
     *out = value;
     return CHOIR_OK;
+}
+
+bool args_want_help(int argc, char **argv)
+{
+    return argc == 2 && strcmp(argv[1], "--help") == 0;
 }
 
 int args_fail(const char *place, const char *message)

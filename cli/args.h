@@ -24,6 +24,9 @@ CHOIR_MUST_CHECK enum choir_err args_read(int argc, char **argv, const struct ar
 CHOIR_MUST_CHECK enum choir_err args_number(const char *name, const char *text, uint64_t min,
                                             uint64_t max, uint64_t *out);
 
+/* True if all that was given is --help. */
+bool args_want_help(int argc, char **argv);
+
 /* "choir: PLACE: MESSAGE" on standard error; returns EXIT_FAILED. */
 int args_fail(const char *place, const char *message);
 

@@ -91,6 +91,8 @@ int choir_export(int argc, char **argv)
 {
     if (argc == 4 && strcmp(argv[1], "--config") == 0)
         return export_run(argv[2], argv[3]);
-    fprintf(stderr, "Usage: choir export --config AGGREGATOR.json OUTDIR\n");
-    return EXIT_USAGE;
+    fprintf(args_want_help(argc, argv) ? stdout : stderr,
+            "Usage: choir export --config AGGREGATOR.json OUTDIR\n\nCopies model, model card, "
+            "plan, roster, log and figures of the last run into OUTDIR.\n");
+    return args_want_help(argc, argv) ? EXIT_DONE : EXIT_USAGE;
 }

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/json_out.h"
@@ -30,18 +30,22 @@ static const char help[] =
     "                  [--c N] [--days N] [--passphrase-file FILE] [--quick-keys]\n\n"
     "Makes in DIR the federation's root and operator keys, the aggregator's keys and\n"
     "settings, and a roster without sites. HOST is the address that sites connect to.\n"
-    "  --c N             sites that may collude with the aggregator (default: by size)\n"
+    "  --c N             sites that may collude with the aggregator (default: 0 up to four\n"
+    "                    sites, a third of the others above)\n"
     "  --days N          how long the roster is good for (default 365)\n"
     "  --passphrase-file FILE   seals the keys; default: a new one in DIR/passphrase\n"
     "  --quick-keys      a cheap seal, for demos and tests only\n";
 
 // A passphrase of our own making: 192 bits as hex, in a file that only its owner reads.
+// One that is there already, of an attempt that was cut short or put there on purpose, is used.
 static enum choir_err make_passphrase(const char *dir, struct choir_diag *diag)
 {
     uint8_t random[PASSPHRASE_BYTES];
-    char text[2 * PASSPHRASE_BYTES + 2], path[PATH_MAX];
+    char text[2 * PASSPHRASE_BYTES + 2], path[PATH_MAX] = "";
     enum choir_err err = federation_path(path, dir, "passphrase");
 
+    if (err == CHOIR_OK && access(path, F_OK) == 0)
+        return CHOIR_OK;
     rng_bytes(random, sizeof random);
     for (size_t i = 0; i < sizeof random; i++)
         snprintf(text + 2 * i, 3, "%02x", random[i]);
@@ -117,12 +121,16 @@ out:
 static enum choir_err write_settings(const struct wish *wish, const char *fingerprint,
                                      struct choir_diag *diag)
 {
-    char path[PATH_MAX] = "";
+    char path[PATH_MAX] = "", passphrase[PATH_MAX] = "passphrase";
     char *text = NULL;
     size_t len = 0;
     struct json_out *out = NULL;
-    enum choir_err err = json_out_new(true, &out);
+    enum choir_err err;
 
+    // A path in the settings begins at their folder, one on the command line does not.
+    if (wish->passphrase_file != NULL && realpath(wish->passphrase_file, passphrase) == NULL)
+        return diag_set(diag, CHOIR_ERR_IO, wish->passphrase_file, "the file has no real path");
+    err = json_out_new(true, &out);
     if (err != CHOIR_OK)
         return diag_set(diag, err, wish->dir, "out of memory");
     json_out_object(out, NULL);
@@ -131,8 +139,7 @@ static enum choir_err write_settings(const struct wish *wish, const char *finger
     json_out_text(out, "roster", "roster.bin");
     json_out_text(out, "root", fingerprint);
     json_out_text(out, "keys", "aggregator.key");
-    json_out_text(out, "passphrase_file",
-                  wish->passphrase_file == NULL ? "passphrase" : wish->passphrase_file);
+    json_out_text(out, "passphrase_file", passphrase);
     json_out_text(out, "control", wish->control);
     json_out_text(out, "bulk", wish->bulk);
     json_out_text(out, "log", "text");
@@ -153,14 +160,13 @@ static enum choir_err make(const struct wish *wish, char fingerprint[static ROST
     struct roster roster = {0};
     char *passphrase = NULL;
     char path[PATH_MAX] = "";
-    struct stat about;
     enum choir_err err = file_make_dir(wish->dir);
 
     if (err == CHOIR_OK)
         err = federation_path(path, wish->dir, "roster.bin");
     if (err != CHOIR_OK)
         return diag_set(diag, err, wish->dir, "the folder cannot be made");
-    if (stat(path, &about) == 0)
+    if (access(path, F_OK) == 0)
         return diag_set(diag, CHOIR_ERR_REFUSED, path,
                         "there is a federation already; choose another folder");
     if (wish->passphrase_file == NULL)
@@ -178,6 +184,35 @@ static enum choir_err make(const struct wish *wish, char fingerprint[static ROST
     }
     roster_release(&roster);
     return err;
+}
+
+// What the roster takes, told here in words; sites cannot connect to "any address".
+static bool good_endpoint(const char *endpoint)
+{
+    const char *port = strrchr(endpoint, ':');
+    char *end = NULL;
+    long number;
+
+    if (strncmp(endpoint, "tcp://", 6) != 0 || strlen(endpoint) >= ROSTER_ENDPOINT_MAX ||
+        port < endpoint + 7 || strpbrk(endpoint, "* \t") != NULL)
+        return false;
+    number = strtol(port + 1, &end, 10);
+    return port[1] >= '0' && port[1] <= '9' && *end == '\0' && number >= 1 && number <= 65535;
+}
+
+static int check_wish(const struct wish *wish)
+{
+    static const char form[] = "tcp://HOST:PORT, where HOST is what sites connect to";
+
+    if (!roster_name_is_valid(wish->name))
+        return args_fail("--name", "1 to 63 lower-case letters, digits, '-' and '_'");
+    if (!good_endpoint(wish->control))
+        return args_fail("--control", form);
+    if (!good_endpoint(wish->bulk))
+        return args_fail("--bulk", form);
+    if (strcmp(wish->control, wish->bulk) == 0)
+        return args_fail("--bulk", "must be another address than --control");
+    return EXIT_DONE;
 }
 
 static enum choir_err read_wish(int argc, char **argv, struct wish *wish, bool *wants_help)
@@ -219,8 +254,8 @@ int choir_init(int argc, char **argv)
         fputs(help, wants_help ? stdout : stderr);
         return wants_help ? EXIT_DONE : EXIT_USAGE;
     }
-    if (!roster_name_is_valid(wish.name))
-        return args_fail("--name", "1 to 63 lower-case letters, digits, '-' and '_'");
+    if (check_wish(&wish) != EXIT_DONE)
+        return EXIT_FAILED;
     if (make(&wish, fingerprint, &diag) != CHOIR_OK)
         return args_fail(diag.place, diag.message);
     printf("Federation \"%s\" is made in %s.\n"

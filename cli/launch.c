@@ -130,8 +130,8 @@ int choir_stop(int argc, char **argv)
 {
     if (argc == 3 && strcmp(argv[1], "--config") == 0)
         return ask(argv[2], CONTROL_STOP, NULL, 0);
-    fprintf(argc == 2 && strcmp(argv[1], "--help") == 0 ? stdout : stderr,
+    fprintf(args_want_help(argc, argv) ? stdout : stderr,
             "Usage: choir stop --config AGGREGATOR.json\n\nEnds the run; what was charged stays "
             "charged, and the model so far is kept.\n");
-    return argc == 2 && strcmp(argv[1], "--help") == 0 ? EXIT_DONE : EXIT_USAGE;
+    return args_want_help(argc, argv) ? EXIT_DONE : EXIT_USAGE;
 }

@@ -62,7 +62,7 @@ int choir_plan(int argc, char **argv)
         return check(argv[2]);
     if ((argc == 2 || argc == 3) && strcmp(argv[1], "schema") == 0)
         return schema(argc == 3 ? argv[2] : "plan");
-    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+    if (args_want_help(argc, argv)) {
         fputs(help, stdout);
         return EXIT_DONE;
     }

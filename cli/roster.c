@@ -113,10 +113,20 @@ static void turn_page(struct roster *roster, const struct wish *wish, size_t n_b
     roster->epoch++;
     if (wish->c_text != NULL)
         roster->c = (uint32_t)wish->c;
-    else if (n_before == 0 || roster->c == roster_default_c(n_before))
+    else if (roster->c == roster_default_c(n_before))
         roster->c = roster_default_c(roster->n_sites);
     roster->issued = now_unix();
     roster->expires = roster->issued + (wish->days_text != NULL ? wish->days * DAY_SECONDS : life);
+}
+
+static enum choir_err check_c(const struct roster *roster, struct choir_diag *diag)
+{
+    if (roster->c == 0 || roster->c < roster->n_sites)
+        return CHOIR_OK;
+    return diag_set(diag, CHOIR_ERR_REFUSED, "--c",
+                    "%u of %zu sites may collude, so nobody is left: add more sites at once, or "
+                    "give a lower --c",
+                    roster->c, roster->n_sites);
 }
 
 static enum choir_err add(const struct wish *wish, struct roster *roster, struct choir_diag *diag)
@@ -134,16 +144,18 @@ static enum choir_err add(const struct wish *wish, struct roster *roster, struct
     n_before = roster->n_sites;
     for (size_t i = 0; err == CHOIR_OK && i < wish->n_files; i++)
         err = add_file(roster, wish->files[i], diag);
+    if (err == CHOIR_OK) {
+        turn_page(roster, wish, n_before);
+        err = check_c(roster, diag);
+    }
     if (err == CHOIR_OK)
         err = federation_passphrase(wish->dir, wish->passphrase_file, &passphrase, diag);
     if (err == CHOIR_OK)
         err = federation_key(wish->dir, "root.key", SECRETS_ROOT, passphrase, SECRETS_SIGNER_BYTES,
                              &root, diag);
     keyfile_free(passphrase);
-    if (err == CHOIR_OK) {
-        turn_page(roster, wish, n_before);
+    if (err == CHOIR_OK)
         err = federation_store_roster(wish->dir, roster, root, diag);
-    }
     keyfile_free(root);
     return err;
 }

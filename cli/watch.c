@@ -109,30 +109,32 @@ static void print_status(const struct progress *progress)
         printf("  %-24s %s\n", progress->sites[i].name, site_words[progress->sites[i].state]);
 }
 
-// A watcher waits as long as the run lasts; only the program's half of a frame has a time limit.
+// One look; a watcher waits as long as the run lasts.
+static int look(int fd, struct progress *progress)
+{
+    if (operator_progress(fd, progress) != CHOIR_OK)
+        return args_fail("choir status", "the aggregator did not answer; its log says why");
+    print_status(progress);
+    return EXIT_DONE;
+}
+
 static int converse(const char *config_path, bool watch)
 {
     struct choir_diag diag = {0};
     struct aggregator_config *config = NULL;
     struct progress *progress = calloc(1, sizeof *progress);
-    int fd = -1, code = EXIT_FAILED;
-    enum choir_err err;
+    int fd = -1, code;
 
     if (progress == NULL)
         return args_fail("choir", "out of memory");
-    err = operator_connect(config_path, &config, &fd, &diag);
-    if (err != CHOIR_OK) {
-        free(progress);
-        return args_fail(diag.place, diag.message);
-    }
-    err = control_send(fd, watch ? CONTROL_WATCH : CONTROL_STATUS, NULL, 0);
-    if (err == CHOIR_OK && watch) {
-        code = follow(fd, progress);
-    } else if (err == CHOIR_OK && operator_progress(fd, progress) == CHOIR_OK) {
-        print_status(progress);
-        code = EXIT_DONE;
-    }
-    close(fd);
+    if (operator_connect(config_path, &config, &fd, &diag) != CHOIR_OK)
+        code = args_fail(diag.place, diag.message);
+    else if (control_send(fd, watch ? CONTROL_WATCH : CONTROL_STATUS, NULL, 0) != CHOIR_OK)
+        code = args_fail(config_path, "the aggregator did not listen; its log says why");
+    else
+        code = watch ? follow(fd, progress) : look(fd, progress);
+    if (fd >= 0)
+        close(fd);
     aggregator_config_free(config);
     free(progress);
     return code;
@@ -142,18 +144,19 @@ int choir_watch(int argc, char **argv)
 {
     if (argc == 3 && strcmp(argv[1], "--config") == 0)
         return converse(argv[2], true);
-    fprintf(stderr,
+    fprintf(args_want_help(argc, argv) ? stdout : stderr,
             "Usage: choir watch --config AGGREGATOR.json\n\nShows each round with the sites "
             "that are in, late or missing and the time left; exits 0 when the run is "
             "complete.\n");
-    return EXIT_USAGE;
+    return args_want_help(argc, argv) ? EXIT_DONE : EXIT_USAGE;
 }
 
 int choir_status(int argc, char **argv)
 {
     if (argc == 3 && strcmp(argv[1], "--config") == 0)
         return converse(argv[2], false);
-    fprintf(stderr, "Usage: choir status --config AGGREGATOR.json\n\nWhere the run stands, site by "
-                    "site, and why it waits.\n");
-    return EXIT_USAGE;
+    fprintf(args_want_help(argc, argv) ? stdout : stderr,
+            "Usage: choir status --config AGGREGATOR.json\n\nWhere the run stands, site by "
+            "site, and why it waits.\n");
+    return args_want_help(argc, argv) ? EXIT_DONE : EXIT_USAGE;
 }

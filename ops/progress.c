@@ -25,8 +25,10 @@ enum choir_err progress_encode(const struct progress *progress, uint8_t *bytes, 
     buf_u64(&buf, progress->bytes_up);
     buf_u64(&buf, progress->bytes_down);
     buf_u8(&buf, progress->secure_aggregation);
+    if (progress->n_sites > PROGRESS_SITES_MAX)
+        return CHOIR_ERR_FORMAT;
     buf_u32(&buf, (uint32_t)progress->n_sites);
-    for (size_t i = 0; i < progress->n_sites && i < PROGRESS_SITES_MAX; i++) {
+    for (size_t i = 0; i < progress->n_sites; i++) {
         buf_text(&buf, progress->sites[i].name);
         buf_u8(&buf, (uint8_t)progress->sites[i].state);
     }
@@ -34,6 +36,15 @@ enum choir_err progress_encode(const struct progress *progress, uint8_t *bytes, 
         return CHOIR_ERR_FORMAT;
     *len = buf.len;
     return CHOIR_OK;
+}
+
+// A terminal obeys control characters, and some of the texts are by peers.
+static void read_text(struct view *view, char *to, size_t max)
+{
+    view_text(view, to, max);
+    for (unsigned char *at = (unsigned char *)to; *at != '\0'; at++)
+        if (*at < ' ' || *at >= 0x7f)
+            *at = '?';
 }
 
 static void read_sites(struct view *view, struct progress *progress)
@@ -48,7 +59,7 @@ static void read_sites(struct view *view, struct progress *progress)
     for (size_t i = 0; i < n; i++) {
         uint8_t state;
 
-        view_text(view, progress->sites[i].name, sizeof progress->sites[i].name);
+        read_text(view, progress->sites[i].name, sizeof progress->sites[i].name);
         state = view_u8(view);
         if (state >= PROGRESS_SITE_STATES)
             view->failed = true;
@@ -65,9 +76,9 @@ enum choir_err progress_decode(const uint8_t *bytes, size_t len, struct progress
     state = view_u8(&view);
     progress->complete = view_u8(&view) == 1;
     view_bytes(&view, progress->run, sizeof progress->run);
-    view_text(&view, progress->plan, sizeof progress->plan);
-    view_text(&view, progress->phase, sizeof progress->phase);
-    view_text(&view, progress->reason, sizeof progress->reason);
+    read_text(&view, progress->plan, sizeof progress->plan);
+    read_text(&view, progress->phase, sizeof progress->phase);
+    read_text(&view, progress->reason, sizeof progress->reason);
     progress->round_no = view_u64(&view);
     progress->rounds = view_u64(&view);
     progress->attempt = view_u32(&view);

@@ -60,7 +60,7 @@ static bool head_is_valid(const struct roster *roster)
 {
     return roster_name_is_valid(roster->name) && roster->epoch >= 1 &&
            roster->issued < roster->expires && roster->n_sites <= ROSTER_SITES_MAX &&
-           (roster->c == 0 || roster->c < roster->n_sites) &&
+           (roster->n_sites == 0 || roster->c == 0 || roster->c < roster->n_sites) &&
            endpoint_is_valid(roster->aggregator.control) &&
            endpoint_is_valid(roster->aggregator.bulk);
 }
