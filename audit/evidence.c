@@ -68,6 +68,7 @@ enum choir_err evidence_add_roster(struct evidence *evidence, const char *path)
     return add_as(evidence, EVIDENCE_ROSTER, path);
 }
 
+// NOLINTNEXTLINE(misc-no-recursion): EVIDENCE_DEPTH_MAX bounds it
 static enum choir_err add_folder(struct evidence *evidence, const char *path, unsigned depth)
 {
     enum choir_err err = CHOIR_OK;
@@ -86,7 +87,7 @@ static enum choir_err add_folder(struct evidence *evidence, const char *path, un
             if (S_ISREG(about.st_mode))
                 err = add_file(evidence, below);
             else if (S_ISDIR(about.st_mode) && depth < EVIDENCE_DEPTH_MAX)
-                err = add_folder(evidence, below, depth + 1); // NOLINT(misc-no-recursion): bounded
+                err = add_folder(evidence, below, depth + 1);
         }
         free(items[i]);
     }

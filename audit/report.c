@@ -3,40 +3,46 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-static void line(const char *word, const char *place, const char *format, va_list args)
+enum { TEXT_MAX = 768 };
+
+static void line(const char *word, const char *place, const char *text)
 {
-    printf("%-11s  %s: ", word, place);
-    vprintf(format, args);
-    putchar('\n');
+    printf("%-11s  %s: %s\n", word, place, text);
 }
 
 void report_good(struct report *report, const char *place, const char *format, ...)
 {
+    char text[TEXT_MAX];
     va_list args;
 
     va_start(args, format);
-    line("good", place, format, args);
+    vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    line("good", place, text);
     report->n_good++;
 }
 
 void report_bad(struct report *report, const char *place, const char *format, ...)
 {
+    char text[TEXT_MAX];
     va_list args;
 
     va_start(args, format);
-    line("BAD", place, format, args);
+    vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    line("BAD", place, text);
     report->n_bad++;
 }
 
 void report_unknown(struct report *report, const char *place, const char *format, ...)
 {
+    char text[TEXT_MAX];
     va_list args;
 
     va_start(args, format);
-    line("cannot tell", place, format, args);
+    vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    line("cannot tell", place, text);
     report->n_unknown++;
 }
 

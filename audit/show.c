@@ -130,19 +130,19 @@ static enum choir_err show(const char *path)
 {
     struct book book;
     struct choir_diag diag;
-    struct head *last;
-    char note[HEAD_NOTE_MAX];
     enum choir_err err = book_open(path, &book, &diag);
 
     printf("== %s\n", path);
     if (err != CHOIR_OK) {
         printf("BAD: %s\n", diag.message);
     } else {
+        char note[HEAD_NOTE_MAX];
+
         err = book_each(&book, put_entry, NULL);
         if (book.file.scope == ENTRY_SCOPE_LEDGER)
             put_epsilon(&book);
-        last = &book.file.heads[book.file.n_heads - 1];
-        head_note(note, last, book.file.scope, book.file.public_key);
+        head_note(note, &book.file.heads[book.file.n_heads - 1], book.file.scope,
+                  book.file.public_key);
         fputs(note, stdout);
     }
     book_close(&book);

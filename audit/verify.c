@@ -37,10 +37,11 @@ static bool read_wish(int argc, char **argv, struct wish *wish)
 static bool set_anchor(struct audit_case *audit, const struct wish *wish)
 {
     struct roster roster = {0};
-    uint8_t digest[HASH_BYTES];
     enum choir_err err;
 
     if (wish->root != NULL) {
+        uint8_t digest[HASH_BYTES];
+
         if (hex_get(digest, sizeof digest, wish->root) != CHOIR_OK) {
             report_unknown(&audit->report, "--root", "64 hexadecimal digits expected");
             return false;

@@ -70,7 +70,7 @@ out:
 // The signing key out of the owner row, and is it the one that the ledger was begun with?
 static enum choir_err unseal(struct store *store, const char *passphrase)
 {
-    enum choir_err err;
+    enum choir_err err = CHOIR_OK;
     uint8_t public_key[SIGN_PUBLIC_BYTES];
     uint8_t *seed = NULL;
     size_t len = 0;
@@ -87,12 +87,11 @@ static enum choir_err unseal(struct store *store, const char *passphrase)
         if (err == CHOIR_OK)
             sign_keypair_from_seed(public_key, store->secret_key, seed);
         keyfile_free(seed);
-        if (err != CHOIR_OK)
-            return err;
     }
     rng_wipe(store->secret, sizeof store->secret);
-    return memcmp(public_key, store->public_key, sizeof public_key) == 0 ? CHOIR_OK
-                                                                         : CHOIR_ERR_FORGED;
+    if (err == CHOIR_OK && memcmp(public_key, store->public_key, sizeof public_key) != 0)
+        err = CHOIR_ERR_FORGED;
+    return err;
 }
 
 enum choir_err ledger_ask(struct ledger *ledger, const char *sql, const uint8_t *run,
@@ -138,7 +137,7 @@ static enum choir_err expect_row(struct ledger *ledger, const char *sql,
                                  const uint8_t *digest)
 {
     sqlite3_stmt *select = NULL;
-    uint8_t found[HASH_BYTES];
+    uint8_t found[HASH_BYTES] = {0};
     enum choir_err err = ledger_ask(ledger, sql, spend->run, spend->first_round, &select);
 
     if (err == CHOIR_OK)
