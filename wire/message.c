@@ -76,7 +76,7 @@ static void truth(struct codec *codec, bool *field)
         *field = value == 1;
 }
 
-static void code(struct codec *codec, enum message_code *field)
+static void reason(struct codec *codec, enum message_code *field)
 {
     uint16_t value = codec->writing ? (uint16_t)*field : 0;
 
@@ -210,7 +210,7 @@ static void plan_answer(struct codec *codec, struct msg_plan_answer *m)
 {
     hash(codec, m->plan_hash);
     truth(codec, &m->accepted);
-    code(codec, &m->code);
+    reason(codec, &m->code);
     require(codec, m->accepted == (m->code == MESSAGE_CODE_NONE));
     u32(codec, &m->minimum_cohort);
     text(codec, m->text, sizeof m->text);
@@ -330,13 +330,13 @@ static void round_close(struct codec *codec, struct msg_round_close *m)
 
 static void attempt_abandoned(struct codec *codec, struct msg_attempt_abandoned *m)
 {
-    code(codec, &m->code);
+    reason(codec, &m->code);
     text(codec, m->text, sizeof m->text);
 }
 
 static void run_end(struct codec *codec, struct msg_run_end *m)
 {
-    code(codec, &m->code);
+    reason(codec, &m->code);
     u64(codec, &m->rounds);
     hash(codec, m->model_hash);
     text(codec, m->text, sizeof m->text);
@@ -355,13 +355,13 @@ static void heartbeat(struct codec *codec, struct msg_heartbeat *m)
 static void refuse(struct codec *codec, struct msg_refuse *m)
 {
     u16(codec, &m->of);
-    code(codec, &m->code);
+    reason(codec, &m->code);
     text(codec, m->text, sizeof m->text);
 }
 
 static void leave(struct codec *codec, struct msg_leave *m)
 {
-    code(codec, &m->code);
+    reason(codec, &m->code);
     text(codec, m->text, sizeof m->text);
 }
 
@@ -510,9 +510,9 @@ const char *message_name(uint16_t kind)
     return message_is_control(kind) ? kinds[kind].name : "unknown";
 }
 
-const char *message_code_text(enum message_code code_value)
+const char *message_code_text(enum message_code code)
 {
-    return (unsigned)code_value < MESSAGE_CODES ? code_texts[code_value] : "unknown code";
+    return (unsigned)code < MESSAGE_CODES ? code_texts[code] : "unknown code";
 }
 
 enum choir_err message_decode(uint16_t kind, const uint8_t *body, size_t len, struct message *out)
@@ -533,10 +533,12 @@ fail:
 // The same object without const: the codec takes fields it can also read into.
 static struct message *for_codec(const struct message *message)
 {
-    struct message *same;
+    const union {
+        const struct message *given;
+        struct message *same;
+    } pointer = {.given = message};
 
-    memcpy(&same, &message, sizeof same);
-    return same;
+    return pointer.same;
 }
 
 enum choir_err message_encode(const struct message *message, uint8_t *body, size_t max, size_t *len)
