@@ -78,11 +78,13 @@ static const int vault_calls[] = {
     SCMP_SYS(stat),       SCMP_SYS(newfstatat), SCMP_SYS(fallocate),
 };
 
-// ZeroMQ: reconnecting, and waking its own thread.
+// ZeroMQ: reconnecting, and waking its own threads, which may be just beginning (rseq).
 static const int courier_calls[] = {
-    SCMP_SYS(connect),     SCMP_SYS(epoll_create1), SCMP_SYS(epoll_ctl),   SCMP_SYS(epoll_wait),
-    SCMP_SYS(epoll_pwait), SCMP_SYS(eventfd2),      SCMP_SYS(getpeername), SCMP_SYS(getsockname),
-    SCMP_SYS(getsockopt),  SCMP_SYS(setsockopt),    SCMP_SYS(shutdown),
+    SCMP_SYS(connect),        SCMP_SYS(epoll_create1),      SCMP_SYS(epoll_ctl),
+    SCMP_SYS(epoll_wait),     SCMP_SYS(epoll_pwait),        SCMP_SYS(eventfd2),
+    SCMP_SYS(getpeername),    SCMP_SYS(getsockname),        SCMP_SYS(getsockopt),
+    SCMP_SYS(setsockopt),     SCMP_SYS(shutdown),           SCMP_SYS(rseq),
+    SCMP_SYS(sched_getparam), SCMP_SYS(sched_setscheduler), SCMP_SYS(sched_getscheduler),
 };
 
 static const int deadly_calls[] = {

@@ -1,14 +1,9 @@
 #include "node/spend.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <string.h>
 
 #include "privacy/mechanism.h"
-
-// What the noise takes off delta is computed at no less than this epsilon, so that a policy that
-// changes within the usual range does not change the entry of a run that is under way.
-#define SLACK_EPSILON_MIN 8.0
 
 enum choir_err spend_of_plan(const struct plan *plan, size_t site, const struct site_policy *policy,
                              const uint8_t *run, struct entry_spend *out)
@@ -24,8 +19,7 @@ enum choir_err spend_of_plan(const struct plan *plan, size_t site, const struct 
         .unit = ENTRY_UNIT_RECORD,
         .neighboring = ENTRY_ADD_OR_REMOVE_ONE,
         .delta = plan->privacy.delta,
-        .delta_slack = mechanism_delta_slack(&mechanism, fmax(policy->epsilon, SLACK_EPSILON_MIN),
-                                             plan->rounds),
+        .delta_slack = mechanism_delta_slack(&mechanism, policy->epsilon, plan->rounds),
         .n_events = 1,
     };
     out->events[0] = mechanism_event(&mechanism);

@@ -1,6 +1,6 @@
 #include "node/vault.h"
 
-#include <fcntl.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +14,7 @@
 #include "node/release.h"
 #include "node/spend.h"
 #include "ops/log.h"
+#include "privacy/mechanism.h"
 #include "train/dataset.h"
 #include "train/snapshot.h"
 #include "wire/planseal.h"
@@ -114,6 +115,20 @@ static void ask_for_approval(struct vault *vault, const struct hatch_request *re
     complain(vault, request, answer, "approved", advice);
 }
 
+// dp-sgd's bounds on a batch hold up to a number of rows that the plan makes public.
+static enum choir_err check_rows(const struct study *study, struct choir_diag *diag)
+{
+    struct mechanism mechanism = plan_mechanism(study->plan, study->site);
+    enum choir_err err = mechanism_make(&mechanism);
+
+    if (err == CHOIR_OK && !mechanism_allows_rows(&mechanism, study->data->n))
+        err = diag_set(diag, CHOIR_ERR_FORMAT, "plan: sites.nominal_size",
+                       "this site has more rows than %zu, the most that a nominal size of %" PRIu64
+                       " allows",
+                       mechanism.rows_max, study->plan->sites[study->site].nominal_size);
+    return err;
+}
+
 static enum choir_err read_records(const struct vault_parts *parts, const struct plan *plan,
                                    struct dataset **out, struct choir_diag *diag)
 {
@@ -202,6 +217,8 @@ static enum choir_err accept_plan(struct vault *vault, const struct hatch_reques
         old->data = NULL;
     } else {
         err = read_records(&vault->parts, study.plan, &study.data, &diag);
+        if (err == CHOIR_OK)
+            err = check_rows(&study, &diag);
         if (err == CHOIR_ERR_FORMAT || err == CHOIR_ERR_IO)
             refuse_data(vault, request, answer, &diag);
     }
