@@ -32,7 +32,8 @@ need_packages() {
     fi
 }
 
-# build_into FOLDER [meson options...] - configures once, then builds; quiet unless it fails.
+# build_into FOLDER [meson options...] - configures once, then builds what $targets names
+# (everything, if it is empty); quiet unless it fails.
 build_into() {
     local folder=$1 log
     shift
@@ -41,14 +42,18 @@ build_into() {
     if [ ! -f "$folder/build.ninja" ]; then
         meson setup "$folder" "$root" "$@" >"$log" 2>&1 || { cat "$log" >&2; return 1; }
     fi
-    ninja -C "$folder" >"$log" 2>&1 || { grep -vE '^\[[0-9]+/[0-9]+\]' "$log" | tail -60 >&2; return 1; }
+    # shellcheck disable=SC2086  (a list of words)
+    ninja -C "$folder" ${targets:-} >"$log" 2>&1 ||
+        { grep -vE '^\[[0-9]+/[0-9]+\]' "$log" | tail -60 >&2; return 1; }
 }
+
+programs='cli/choir node/choir-node aggregator/choir-aggregator audit/choir-audit
+    examples/choir-compare'
 
 # The programs stand under build/ by their names.
 link_programs() {
     local program
-    for program in cli/choir node/choir-node aggregator/choir-aggregator audit/choir-audit \
-        examples/choir-compare; do
+    for program in $programs; do
         [ -x "$root/build/$program" ] && ln -sfn "$program" "$root/build/$(basename "$program")"
     done
 }
