@@ -81,7 +81,6 @@ enum choir_err endpoint_resolve(const char *endpoint, char to[static ROSTER_ENDP
     struct addrinfo *found = NULL;
     char number[INET6_ADDRSTRLEN];
     struct parts parts;
-    int len;
 
     if (!split(endpoint, &parts) || !port_is_number(parts.port))
         return CHOIR_ERR_FORMAT;
@@ -95,6 +94,8 @@ enum choir_err endpoint_resolve(const char *endpoint, char to[static ROSTER_ENDP
         return CHOIR_ERR_MISSING;
     if (getnameinfo(found->ai_addr, found->ai_addrlen, number, sizeof number, NULL, 0,
                     NI_NUMERICHOST) == 0) {
+        int len;
+
         if (found->ai_family == AF_INET6)
             len = snprintf(to, ROSTER_ENDPOINT_MAX, "tcp://[%s]:%s", number, parts.port);
         else

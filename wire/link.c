@@ -70,9 +70,11 @@ static enum choir_err link_new(const struct link_settings *settings, struct choi
 {
     struct link *link;
 
-    if (!roster_is_current(settings->roster, now_unix()))
-        return diag_set(diag, CHOIR_ERR_REFUSED, settings->roster->name,
-                        "the roster is not valid today (expired or not yet valid)");
+    if (!roster_is_current(settings->roster, now_unix())) {
+        diag_set(diag, CHOIR_ERR_REFUSED, settings->roster->name,
+                 "the roster is not valid today (expired or not yet valid)");
+        return CHOIR_ERR_REFUSED;
+    }
     link = calloc(1, sizeof *link);
     if (link == NULL)
         return CHOIR_ERR_MEMORY;
@@ -534,10 +536,9 @@ enum choir_err link_next(struct link *link, uint32_t timeout_ms, struct link_eve
 {
     uint64_t now = now_ms(), end = now + timeout_ms;
     bool found = false, interrupted = false;
-    enum choir_err err;
 
     do {
-        err = look(link, end - now, event, &found, &interrupted);
+        enum choir_err err = look(link, end - now, event, &found, &interrupted);
         if (err != CHOIR_OK || found)
             return err;
         now = now_ms();

@@ -9,9 +9,12 @@
  * and extra file descriptors at the same time. One link belongs to one thread; a process
  * has at most one listening link.
  *
- * After link_connect() returned, a link opens no file and starts no thread: a reconnect uses
- * socket, connect, setsockopt, getsockopt, fcntl, epoll_ctl, read/write (send/recv), poll,
- * and clocks. The addresses must therefore be numeric (endpoint_resolve() before).
+ * After link_connect() returned a link opens no file and starts no thread. A reconnect uses
+ * socket, connect, getsockopt, setsockopt, getsockname, getpeername, fcntl, epoll_ctl,
+ * epoll_wait, sendto, recvfrom, read, write, poll, close, getpid, getrandom, futex, and for
+ * secrets mmap, munmap, mprotect, madvise, mlock, munlock (traced with libzmq 4.3.4). The
+ * addresses must therefore be numeric (endpoint_resolve() before), and link_close() comes
+ * before exit(): czmq complains about open sockets, and opens /etc/localtime to do so.
  */
 #ifndef CHOIR_WIRE_LINK_H
 #define CHOIR_WIRE_LINK_H

@@ -209,9 +209,9 @@ static enum choir_err hash_spool(const struct receiver *receiver, uint8_t hash[s
 
 static enum choir_err finish(struct receiver *receiver)
 {
-    uint8_t hash[HASH_BYTES];
-
     if (receiver->settings.content != NULL) {
+        uint8_t hash[HASH_BYTES];
+
         if (hash_spool(receiver, hash) != CHOIR_OK)
             return fail(receiver, BULK_FAILED, CHOIR_ERR_IO);
         if (memcmp(hash, receiver->expect_content, HASH_BYTES) != 0)
