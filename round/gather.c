@@ -33,14 +33,14 @@ void gather_report(struct gather *gather, enum message_code code, uint32_t site,
 
     if (!spare_room(gather))
         return;
+    va_start(args, format);
     effect = gather_effect_add(gather, GATHER_DO_REPORT);
+    vsnprintf(effect->report.text, sizeof effect->report.text, format, args);
+    va_end(args);
     effect->report.code = code;
     effect->report.site = site;
     effect->report.round = gather->round;
     effect->report.attempt = gather->attempt;
-    va_start(args, format);
-    vsnprintf(effect->report.text, sizeof effect->report.text, format, args);
-    va_end(args);
 }
 
 void gather_journal(struct gather *gather)

@@ -47,6 +47,25 @@ static const struct gather_effect *sent(enum message_kind kind)
     return NULL;
 }
 
+// The same where it must be there.
+static const struct gather_effect *the(enum gather_effect_kind kind)
+{
+    static const struct gather_effect none;
+    const struct gather_effect *found = find(kind);
+
+    assert_non_null(found);
+    return found == NULL ? &none : found;
+}
+
+static const struct gather_effect *the_sent(enum message_kind kind)
+{
+    static const struct gather_effect none;
+    const struct gather_effect *found = sent(kind);
+
+    assert_non_null(found);
+    return found == NULL ? &none : found;
+}
+
 static void keep_records(void)
 {
     for (size_t i = 0; i < effects.n; i++) {
@@ -63,9 +82,9 @@ static void keep_records(void)
 static void follow_transcript(void)
 {
     if (find(GATHER_DO_OPENED) != NULL)
-        memcpy(r0, find(GATHER_DO_OPENED)->opened.r0, HASH_BYTES);
+        memcpy(r0, the(GATHER_DO_OPENED)->opened.r0, HASH_BYTES);
     if (find(GATHER_DO_SURVIVORS) != NULL)
-        memcpy(r3, find(GATHER_DO_SURVIVORS)->survivors.r3, HASH_BYTES);
+        memcpy(r3, the(GATHER_DO_SURVIVORS)->survivors.r3, HASH_BYTES);
 }
 
 static void happens(struct gather_event event)
@@ -289,9 +308,9 @@ static void a_round_closes_as_soon_as_everybody_has_answered(void **state)
     assert_int_equal(status.phase, GATHER_UNMASK);
     for (uint32_t id = 1; id <= 3; id++)
         unmasks(id);
-    assert_int_equal(find(GATHER_DO_MERGE)->merge.sites->n, N);
+    assert_int_equal(the(GATHER_DO_MERGE)->merge.sites->n, N);
     happens((struct gather_event){.kind = GATHER_MERGED, .round = 1, .hash = {5}});
-    assert_int_equal(find(GATHER_DO_CLOSED)->closed.missing_ppm, 0);
+    assert_int_equal(the(GATHER_DO_CLOSED)->closed.missing_ppm, 0);
     assert_non_null(sent(MESSAGE_ROUND_CLOSE));
     assert_int_equal(status.round, 2);
     assert_int_equal(status.phase, GATHER_OPEN); // no deadline was waited for
@@ -320,13 +339,13 @@ static void a_round_goes_on_without_a_site_that_stays_silent_and_says_so(void **
     assert_int_equal(status.phase, GATHER_MASKED);
     time_passes(DEADLINE_MS);
     assert_int_equal(status.phase, GATHER_CONSENT);
-    assert_string_equal(find(GATHER_DO_REPORT)->report.text, "round 1 goes on without site 4");
+    assert_string_equal(the(GATHER_DO_REPORT)->report.text, "round 1 goes on without site 4");
     for (uint32_t id = 1; id <= 3; id++)
         consents(id);
     for (uint32_t id = 1; id <= 3; id++)
         unmasks(id);
     happens((struct gather_event){.kind = GATHER_MERGED, .round = 1});
-    assert_int_equal(find(GATHER_DO_CLOSED)->closed.missing_ppm, 250000);
+    assert_int_equal(the(GATHER_DO_CLOSED)->closed.missing_ppm, 250000);
 }
 
 static void a_deadline_waits_for_a_site_that_is_working(void **state)
@@ -340,7 +359,7 @@ static void a_deadline_waits_for_a_site_that_is_working(void **state)
     time_passes(1);
     assert_int_equal(status.phase, GATHER_MASKED);
     uploads(4);
-    assert_int_equal(find(GATHER_DO_SURVIVORS)->survivors.sites->n, N);
+    assert_int_equal(the(GATHER_DO_SURVIVORS)->survivors.sites->n, N);
 }
 
 static void a_repeated_message_gets_the_stored_answer(void **state)
@@ -348,7 +367,7 @@ static void a_repeated_message_gets_the_stored_answer(void **state)
     (void)state;
     to_masked();
     advertises(2);
-    assert_int_equal(sent(MESSAGE_ADVERTS)->send.to->id[0], 2);
+    assert_int_equal(the_sent(MESSAGE_ADVERTS)->send.to->id[0], 2);
     shares(3);
     assert_non_null(sent(MESSAGE_SHARES_ALL));
     assert_null(find(GATHER_DO_JOURNAL));
@@ -388,7 +407,7 @@ static void a_site_that_starts_again_drops_out_and_joins_the_next_attempt(void *
     for (uint32_t id = 1; id <= 3; id++)
         unmasks(id);
     happens((struct gather_event){.kind = GATHER_MERGED, .round = 1});
-    assert_int_equal(find(GATHER_DO_OPENED)->opened.sites->n, N);
+    assert_int_equal(the(GATHER_DO_OPENED)->opened.sites->n, N);
 }
 
 static void too_many_dropouts_abandon_the_attempt_and_the_round_is_tried_again(void **state)
@@ -429,7 +448,7 @@ static void survivors_that_were_journaled_are_announced_again_after_a_crash(void
     memcpy(before, r3, HASH_BYTES);
     starts_again();
     assert_int_equal(status.phase, GATHER_CONSENT);
-    assert_memory_equal(find(GATHER_DO_SURVIVORS)->survivors.r3, before, HASH_BYTES);
+    assert_memory_equal(the(GATHER_DO_SURVIVORS)->survivors.r3, before, HASH_BYTES);
     session = 1; // the sites are the same ones
     for (uint32_t id = 1; id <= N; id++)
         joins(id);
@@ -437,8 +456,8 @@ static void survivors_that_were_journaled_are_announced_again_after_a_crash(void
         consents(id);
     for (uint32_t id = 1; id <= 3; id++)
         unmasks(id);
-    assert_int_equal(find(GATHER_DO_MERGE)->merge.sites->n, N);
-    assert_int_equal(find(GATHER_DO_MERGE)->merge.roots[3][0], 4);
+    assert_int_equal(the(GATHER_DO_MERGE)->merge.sites->n, N);
+    assert_int_equal(the(GATHER_DO_MERGE)->merge.roots[3][0], 4);
 }
 
 static void an_attempt_without_survivors_is_abandoned_after_a_crash(void **state)
@@ -482,7 +501,7 @@ static void an_old_session_that_joins_again_changes_nothing(void **state)
     assert_int_equal(status.site[0].standing, GATHER_DROPPED);
     session = 1;
     joins(1);
-    assert_int_equal(find(GATHER_DO_REPORT)->report.code, MESSAGE_CODE_EQUIVOCATION);
+    assert_int_equal(the(GATHER_DO_REPORT)->report.code, MESSAGE_CODE_EQUIVOCATION);
 }
 
 static void a_message_before_join_is_refused(void **state)
@@ -491,8 +510,8 @@ static void a_message_before_join_is_refused(void **state)
 
     (void)state;
     beats(3, MESSAGE_IDLE);
-    assert_int_equal(message_decode(MESSAGE_REFUSE, sent(MESSAGE_REFUSE)->send.body,
-                                    sent(MESSAGE_REFUSE)->send.body_len, &answer),
+    assert_int_equal(message_decode(MESSAGE_REFUSE, the_sent(MESSAGE_REFUSE)->send.body,
+                                    the_sent(MESSAGE_REFUSE)->send.body_len, &answer),
                      CHOIR_OK);
     assert_int_equal(answer.refuse.code, MESSAGE_CODE_NOT_JOINED);
 }
@@ -520,7 +539,7 @@ static void a_merge_that_fails_ends_the_run(void **state)
         unmasks(id);
     happens((struct gather_event){
         .kind = GATHER_MERGE_FAILED, .round = 1, .text = "the constant lane is 5, not 4"});
-    assert_int_equal(find(GATHER_DO_RUN_END)->ended.code, MESSAGE_CODE_INTERNAL);
+    assert_int_equal(the(GATHER_DO_RUN_END)->ended.code, MESSAGE_CODE_INTERNAL);
     assert_int_equal(status.phase, GATHER_IDLE);
 }
 

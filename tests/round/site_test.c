@@ -48,6 +48,16 @@ static const struct site_effect *sent(enum message_kind kind)
     return NULL;
 }
 
+// The same where it must be there.
+static const struct site_effect *the(enum site_effect_kind kind)
+{
+    static const struct site_effect none;
+    const struct site_effect *found = find(kind);
+
+    assert_non_null(found);
+    return found == NULL ? &none : found;
+}
+
 static enum message_code reported(void)
 {
     const struct site_effect *effect = find(SITE_DO_REPORT);
@@ -284,7 +294,7 @@ static void a_round_goes_from_open_to_close(void **state)
     (void)state;
     to_consented();
     consents(3);
-    assert_true(find(SITE_DO_STORE_MARK)->mark.revealed);
+    assert_true(the(SITE_DO_STORE_MARK)->mark.revealed);
     assert_null(sent(MESSAGE_UNMASK)); // not before that is stored
     mark_is_stored();
     assert_non_null(sent(MESSAGE_UNMASK));
@@ -292,7 +302,7 @@ static void a_round_goes_from_open_to_close(void **state)
     message.kind = MESSAGE_ROUND_CLOSE;
     message.round_close.participants = (struct site_set){.n = N, .id = {1, 2, 3, 4}};
     arrives(r[3]);
-    assert_true(find(SITE_DO_CLOSED)->closed.took_part);
+    assert_true(the(SITE_DO_CLOSED)->closed.took_part);
 }
 
 static void nothing_is_said_before_the_mark_is_stored(void **state)
@@ -509,7 +519,7 @@ static void a_retry_sends_the_charged_update_without_training_again(void **state
     adverts_of(1, N);
     shares_of(N);
     assert_non_null(sent(MESSAGE_MASKED));
-    assert_int_equal(find(SITE_DO_UPLOAD)->upload.update.root[0], 9);
+    assert_int_equal(the(SITE_DO_UPLOAD)->upload.update.root[0], 9);
 }
 
 static void messages_of_another_attempt_or_transcript_are_ignored(void **state)
