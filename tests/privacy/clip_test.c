@@ -45,6 +45,15 @@ static void a_long_vector_is_cut_to_the_clip_norm(void **state)
     assert_true(vector[0] < 0.0F && vector[999] > 0.0F);
 }
 
+static void a_vector_just_above_the_clip_norm_is_cut_too(void **state)
+{
+    float vector[2] = {3.0F, 4.0F};
+
+    (void)state;
+    assert_true(clip_vector(vector, 2, 4.999));
+    assert_true(clip_norm_of(vector, 2) <= 4.999);
+}
+
 static void a_short_vector_is_left_alone(void **state)
 {
     float vector[2] = {3.0F, 4.0F};
@@ -71,6 +80,7 @@ int main(void)
         cmocka_unit_test(the_bound_holds_although_the_norm_is_off_by_the_slack),
         cmocka_unit_test(a_norm_that_is_no_number_gives_factor_zero),
         cmocka_unit_test(a_long_vector_is_cut_to_the_clip_norm),
+        cmocka_unit_test(a_vector_just_above_the_clip_norm_is_cut_too),
         cmocka_unit_test(a_short_vector_is_left_alone),
         cmocka_unit_test(a_vector_with_nan_or_infinity_is_refused),
     };

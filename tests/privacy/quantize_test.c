@@ -178,6 +178,24 @@ static void a_value_that_no_sites_can_add_up_to_is_found(void **state)
     assert_int_equal(quantize_decode(&layout, bytes, 2, &value), CHOIR_ERR_FORGED);
 }
 
+// The constant of each site adds up to their number: one vector too few, too many or damaged.
+static void a_sum_that_does_not_count_its_sites_is_found(void **state)
+{
+    struct quantize_layout wide = layout_of(1, 32, 4, 1.0);
+    struct quantize_layout narrow = layout_of(1, 16, 4, 1.0);
+    uint8_t bytes[8];
+    double value;
+
+    (void)state;
+    put_u32(put_u32(bytes, 5), 3);
+    assert_int_equal(quantize_decode(&wide, bytes, 3, &value), CHOIR_OK);
+    assert_int_equal(quantize_decode(&wide, bytes, 2, &value), CHOIR_ERR_FORGED);
+    assert_int_equal(quantize_decode(&wide, bytes, 4, &value), CHOIR_ERR_FORGED);
+    put_u16(put_u16(bytes, 5), 3);
+    assert_int_equal(quantize_decode(&narrow, bytes, 3, &value), CHOIR_OK);
+    assert_int_equal(quantize_decode(&narrow, bytes, 2, &value), CHOIR_ERR_FORGED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -191,6 +209,7 @@ int main(void)
         cmocka_unit_test(lanes_are_little_endian_and_rounded_to_nearest),
         cmocka_unit_test(nan_infinity_and_values_beyond_the_bound_are_refused),
         cmocka_unit_test(a_value_that_no_sites_can_add_up_to_is_found),
+        cmocka_unit_test(a_sum_that_does_not_count_its_sites_is_found),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
