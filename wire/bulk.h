@@ -52,15 +52,15 @@ enum {
 #define BULK_CHUNKS_MAX  ((uint32_t)(BULK_CONTENT_MAX / BULK_CHUNK_BYTES))
 
 struct bulk_message {
-    enum bulk_kind kind;
+    const uint8_t *payload; // LEAVES, DATA: into the bytes decoded; not owned
+    uint64_t bytes;         // OPEN
+    uint64_t bitmap;        // NEED
     uint8_t id[HASH_BYTES];
-    uint64_t bytes;           // OPEN
     uint8_t root[HASH_BYTES]; // OPEN
-    uint32_t first;           // LEAVES, ASK, NEED; DATA: index of the chunk
-    uint32_t n;               // LEAVES: hashes; DATA: bytes
-    uint64_t bitmap;          // NEED
-    uint16_t code;            // REFUSED: enum bulk_refusal
-    const uint8_t *payload;   // LEAVES, DATA: into the bytes decoded; not owned
+    enum bulk_kind kind;
+    uint32_t first; // LEAVES, ASK, NEED; DATA: index of the chunk
+    uint32_t n;     // LEAVES: hashes; DATA: bytes
+    uint16_t code;  // REFUSED: enum bulk_refusal
 };
 
 /* How many chunks content of `bytes` has: the last may be short. */

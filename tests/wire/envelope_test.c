@@ -129,7 +129,8 @@ static void a_body_longer_than_its_kind_allows_is_refused(void **state)
 
     (void)state;
     assert_non_null(big);
-    for (uint16_t kind = 0; kind <= MESSAGE_KINDS; kind++) {
+    for (unsigned number = 0; number <= MESSAGE_KINDS; number++) {
+        uint16_t kind = (uint16_t)number;
         size_t max = message_body_max(kind);
         enum choir_err expected = message_is_control(kind) ? CHOIR_OK : CHOIR_ERR_FORMAT;
 

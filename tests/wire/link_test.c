@@ -74,7 +74,7 @@ static struct link *connect_site(size_t i)
 static struct link_event await(struct link *link, struct link *other, enum link_event_kind wanted)
 {
     uint64_t end = now_ms() + PATIENCE_MS;
-    struct link_event event;
+    struct link_event event = {0};
 
     while (now_ms() < end) {
         if (other != NULL)
@@ -91,7 +91,7 @@ static struct link_event await(struct link *link, struct link *other, enum link_
 static bool stays_silent(struct link *link, struct link *other, enum link_event_kind kind)
 {
     uint64_t end = now_ms() + 300;
-    struct link_event event;
+    struct link_event event = {0};
 
     while (now_ms() < end) {
         assert_int_equal(link_next(other, 0, &event), CHOIR_OK);
@@ -347,7 +347,7 @@ static void the_largest_messages_pass_and_larger_ones_do_not(void **state)
 {
     struct link *north = connect_site(0);
     uint8_t *big = calloc(1, LINK_CONTROL_MAX + 1);
-    struct link_event event;
+    struct link_event event = {0};
 
     (void)state;
     assert_non_null(big);
@@ -430,7 +430,7 @@ static void a_site_that_left_is_reported_when_written_to(void **state)
     struct link *north = connect_site(0);
     uint64_t end = now_ms() + PATIENCE_MS;
     enum choir_err err = CHOIR_OK;
-    struct link_event event;
+    struct link_event event = {0};
 
     (void)state;
     both_up(north);
@@ -448,7 +448,7 @@ static void a_site_that_left_is_reported_when_written_to(void **state)
 static void other_descriptors_wake_the_loop(void **state)
 {
     int ends[2];
-    struct link_event event;
+    struct link_event event = {0};
 
     (void)state;
     assert_int_equal(pipe(ends), 0);
@@ -476,7 +476,7 @@ static void on_alarm(int number)
 static void signals_stay_the_programs_own(void **state)
 {
     struct sigaction mine = {.sa_handler = on_alarm}, now;
-    struct link_event event;
+    struct link_event event = {0};
     uint64_t before = now_ms();
     struct link *north;
 
@@ -528,7 +528,7 @@ static void pump_sender(struct link *site, struct sender *sender)
 {
     static uint8_t out[BULK_BYTES_MAX];
     struct bulk_message message;
-    struct link_event event;
+    struct link_event event = {0};
     size_t len = 0;
 
     assert_int_equal(link_next(site, 1, &event), CHOIR_OK);
@@ -549,7 +549,7 @@ static void pump_receiver(struct receiver *receiver)
 {
     static uint8_t out[BULK_BYTES_MAX];
     struct bulk_message message;
-    struct link_event event;
+    struct link_event event = {0};
     size_t len = 0;
 
     assert_int_equal(link_next(server, 1, &event), CHOIR_OK);
@@ -569,7 +569,7 @@ static void a_big_upload_survives_a_new_connection(void **state)
     const size_t len = 60 * (size_t)BULK_CHUNK_BYTES + 3;
     uint8_t id[HASH_BYTES], *content = malloc(len), *there = malloc(len);
     struct receiver_settings settings = {.max_bytes = 64 << 20};
-    uint64_t bytes = 0, arrived = 0, end = now_ms() + 3 * PATIENCE_MS;
+    uint64_t bytes = 0, arrived = 0, end = now_ms() + 3 * (uint64_t)PATIENCE_MS;
     struct link *north = connect_site(0);
     struct source *source = NULL;
     struct sender *sender = NULL;

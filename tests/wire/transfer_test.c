@@ -21,7 +21,7 @@ struct network {
     bool reorder;
     size_t n;
     struct {
-        uint8_t *bytes;
+        size_t slot; // where its bytes are
         size_t len;
         bool to_receiver;
     } message[NETWORK_MAX];
@@ -41,23 +41,29 @@ struct pair {
 
 static uint8_t out[BULK_BYTES_MAX];
 
+static uint8_t slots[NETWORK_MAX][BULK_BYTES_MAX];
+
+static bool slot_is_taken(const struct network *network, size_t slot)
+{
+    for (size_t i = 0; i < network->n; i++)
+        if (network->message[i].slot == slot)
+            return true;
+    return false;
+}
+
 static void network_put(struct network *network, bool to_receiver, const uint8_t *bytes, size_t len)
 {
+    size_t slot = 0;
+
     if (network->n == NETWORK_MAX || rng_below(network->rng, 100) < network->drop)
         return;
-    network->message[network->n].bytes = malloc(len);
-    assert_non_null(network->message[network->n].bytes);
-    memcpy(network->message[network->n].bytes, bytes, len);
+    while (slot_is_taken(network, slot))
+        slot++;
+    memcpy(slots[slot], bytes, len);
+    network->message[network->n].slot = slot;
     network->message[network->n].len = len;
     network->message[network->n].to_receiver = to_receiver;
     network->n++;
-}
-
-static void network_drop_all(struct network *network)
-{
-    for (size_t i = 0; i < network->n; i++)
-        free(network->message[i].bytes);
-    network->n = 0;
 }
 
 static void pair_open(struct pair *pair, size_t len, bool download)
@@ -122,7 +128,7 @@ static void deliver_one(struct pair *pair, struct network *network)
 {
     size_t at = network->reorder ? rng_below(network->rng, network->n) : 0;
     bool keep = rng_below(network->rng, 100) < network->repeat;
-    uint8_t *bytes = network->message[at].bytes;
+    const uint8_t *bytes = slots[network->message[at].slot];
     struct bulk_message message;
 
     assert_int_equal(bulk_decode(bytes, network->message[at].len, &message), CHOIR_OK);
@@ -132,7 +138,6 @@ static void deliver_one(struct pair *pair, struct network *network)
         assert_int_equal(sender_take(pair->sender, &message, pair->now_ms), CHOIR_OK);
     if (keep)
         return;
-    free(bytes);
     network->n--;
     memmove(&network->message[at], &network->message[at + 1],
             (network->n - at) * sizeof network->message[0]);
@@ -171,7 +176,6 @@ static struct network make_network(uint64_t seed, unsigned drop, unsigned repeat
 
 static void network_close(struct network *network)
 {
-    network_drop_all(network);
     rng_close(network->rng);
 }
 
@@ -231,7 +235,7 @@ static void a_new_connection_resumes_without_sending_again(void **state)
     } while (arrived < bytes / 2 || bytes == 0);
     done = network.n_data;
     in_flight = done - arrived / BULK_CHUNK_BYTES;
-    network_drop_all(&network);
+    network.n = 0;
     sender_reopen(pair.sender);
     receiver_reopen(pair.receiver);
     play(&pair, &network);
