@@ -534,7 +534,7 @@ fail:
 static struct message *for_codec(const struct message *message)
 {
     const union {
-        const struct message *given;
+        const struct message *given; // cppcheck-suppress unusedStructMember
         struct message *same;
     } pointer = {.given = message};
 

@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "round/gather.h"
 
+// NOLINTNEXTLINE(readability-identifier-naming): libFuzzer's name
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 enum { STEPS_MAX = 120, SITES = 3 };

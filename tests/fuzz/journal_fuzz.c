@@ -5,6 +5,7 @@
 
 #include "round/journal.h"
 
+// NOLINTNEXTLINE(readability-identifier-naming): libFuzzer's name
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 static enum choir_err open_nothing(const void *context, const uint8_t *bytes, size_t len,

@@ -11,6 +11,7 @@
 #include "round/site.h"
 #include "round/transcript.h"
 
+// NOLINTNEXTLINE(readability-identifier-naming): libFuzzer's name
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 enum { STEPS_MAX = 200 };

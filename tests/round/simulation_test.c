@@ -17,7 +17,7 @@ enum { SEEDS = 2000, LONG_FACTOR = 50 };
 
 static uint64_t n_seeds(void)
 {
-    const char *form = getenv("CHOIR_SIMULATION");
+    const char *form = getenv("CHOIR_SIMULATION"); // NOLINT(concurrency-mt-unsafe): one thread
 
     return form != NULL && strcmp(form, "long") == 0 ? (uint64_t)SEEDS * LONG_FACTOR : SEEDS;
 }
@@ -43,7 +43,7 @@ static struct world_settings weather(uint64_t seed)
 static void run_seeds(struct world_result *sum, uint64_t faults_ms, uint64_t end_ms,
                       int progress_required)
 {
-    const char *only = getenv("CHOIR_SEED");
+    const char *only = getenv("CHOIR_SEED"); // NOLINT(concurrency-mt-unsafe): one thread
     uint64_t first = only != NULL ? strtoull(only, NULL, 10) : 1;
     uint64_t last = only != NULL ? first : n_seeds();
 

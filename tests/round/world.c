@@ -59,7 +59,6 @@ struct disk {
     uint8_t r2[CONSENTS][HASH_BYTES], r3[CONSENTS][HASH_BYTES];
     uint32_t unmasked[ROUNDS]; // the attempt in which UNMASK was sent
     uint64_t closed;
-    uint8_t closed_model[ROUNDS][HASH_BYTES];
     bool ended;
 };
 
@@ -136,6 +135,7 @@ static void must(struct world *world, bool holds, const char *format, ...)
 // What the parties report, for people who look for the reason (CHOIR_TRACE=1).
 static void trace(const struct world *world, uint32_t who, const char *text)
 {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): one thread
     if (getenv("CHOIR_TRACE") != NULL)
         fprintf(stderr, "# %6llu %u: %s\n", (unsigned long long)world->now, (unsigned)who, text);
 }
@@ -277,7 +277,7 @@ static void roster(const struct world *world, struct site_set *set)
 }
 
 static void site_event(struct world *world, uint32_t who, const struct site_event *event);
-static void gather_told(struct world *world, const struct gather_event *event, bool resume);
+static void gather_told(struct world *world, const struct gather_event *told, bool resume);
 
 static void start_site(struct world *world, uint32_t who)
 {
@@ -885,7 +885,7 @@ void world_run(const struct world_settings *settings, struct world_result *resul
 
         world->now = item.at;
         happen(world, &item);
-        free(item.bytes);
+        free(item.bytes); // NOLINT(clang-analyzer-unix.Malloc): popped once, so freed once
     }
     check_reveals(world);
     result->ended = all_ended(world);
