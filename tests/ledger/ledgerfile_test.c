@@ -116,6 +116,47 @@ static void writing_gives_the_same_bytes(void **state)
     ledgerfile_free(&file);
 }
 
+// Writes `file` again and judges the bytes.
+static enum choir_err rewritten(const struct ledgerfile *file)
+{
+    uint8_t *again = NULL;
+    size_t again_len = 0;
+    enum choir_err err = ledgerfile_write(file, &again, &again_len);
+
+    if (err == CHOIR_OK)
+        err = read_and_check(again, again_len);
+    free(again);
+    return err;
+}
+
+static void entries_that_no_head_covers_are_refused(void **state)
+{
+    struct ledgerfile file;
+
+    (void)state;
+    assert_int_equal(ledgerfile_read(bytes, len, &file), CHOIR_OK);
+    assert_int_equal(rewritten(&file), CHOIR_OK);
+    file.n_heads--;
+    assert_int_equal(rewritten(&file), CHOIR_ERR_FORMAT);
+    file.n_heads++;
+    ledgerfile_free(&file);
+}
+
+// Whoever signs a site's entries anew, with a key of their own, is not that site.
+static void heads_signed_by_another_key_than_the_first_entry_names_are_refused(void **state)
+{
+    uint8_t secret_key[SIGN_SECRET_BYTES];
+    struct ledgerfile file;
+
+    (void)state;
+    assert_int_equal(ledgerfile_read(bytes, len, &file), CHOIR_OK);
+    sign_keypair(file.public_key, secret_key);
+    for (size_t i = 0; i < file.n_heads; i++)
+        head_sign(&file.heads[i], file.scope, file.public_key, secret_key);
+    assert_int_equal(rewritten(&file), CHOIR_ERR_FORGED);
+    ledgerfile_free(&file);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -123,6 +164,8 @@ int main(void)
         cmocka_unit_test(a_change_of_any_byte_is_found),
         cmocka_unit_test(a_file_cut_anywhere_is_refused),
         cmocka_unit_test(writing_gives_the_same_bytes),
+        cmocka_unit_test(entries_that_no_head_covers_are_refused),
+        cmocka_unit_test(heads_signed_by_another_key_than_the_first_entry_names_are_refused),
     };
 
     return cmocka_run_group_tests(tests, export_three_rounds, remove_all);
