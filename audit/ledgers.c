@@ -88,7 +88,10 @@ static void check_plans(struct audit_case *audit, const struct book *book)
 
 static void put_number(char text[static 32], double value)
 {
-    snprintf(text, 32, isinf(value) ? "infinite" : "%.4g", value);
+    if (isinf(value))
+        snprintf(text, 32, "INFINITE (no protection)");
+    else
+        snprintf(text, 32, "%.4g", value);
 }
 
 static enum choir_err tell_epsilon(struct audit_case *audit, const struct book *book,

@@ -100,6 +100,13 @@ static void a_changed_plan_is_bad(void **state)
     assert_int_equal(verdict(), BAD);
 }
 
+static void a_model_that_no_round_made_is_bad(void **state)
+{
+    (void)state;
+    federation_flip(&federation, "model.safetensors", -1);
+    assert_int_equal(verdict(), BAD);
+}
+
 static void a_missing_plan_ledger_or_roster_leaves_it_open(void **state)
 {
     (void)state;
@@ -185,6 +192,7 @@ int main(void)
         TEST(a_roster_of_another_root_is_bad),
         TEST(a_changed_ledger_log_or_roster_is_bad),
         TEST(a_changed_plan_is_bad),
+        TEST(a_model_that_no_round_made_is_bad),
         TEST(a_missing_plan_ledger_or_roster_leaves_it_open),
         TEST(a_site_that_took_part_without_a_charge_is_found),
         TEST(an_older_copy_of_a_ledger_does_no_harm),

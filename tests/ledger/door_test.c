@@ -1,10 +1,12 @@
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <cmocka.h>
@@ -232,6 +234,47 @@ static void leftovers_of_a_crash_are_removed_at_the_next_start(void **state)
     assert_int_not_equal(access(orphan, F_OK), 0);
 }
 
+static void a_full_disk_is_an_error_and_charges_nothing(void **state)
+{
+    static const uint8_t block[4096];
+    const struct rlimit small = {.rlim_cur = 2048, .rlim_max = RLIM_INFINITY};
+    const struct rlimit none = {.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
+    struct ledger_draft *draft = NULL;
+    int fd = -1;
+
+    reserve(*state, 3);
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(ledger_draft_begin(*state, &draft), CHOIR_OK);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    assert_int_equal(ledger_draft_add(draft, block, sizeof block), CHOIR_ERR_IO);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+    ledger_draft_drop(draft);
+    assert_int_equal(committed(*state), 0);
+    assert_int_equal(charge(*state, 1, "now there is room", &fd), CHOIR_OK);
+    assert_reads(fd, "now there is room");
+}
+
+static void a_failed_write_of_the_database_ends_the_ledger_until_the_next_start(void **state)
+{
+    const struct rlimit small = {.rlim_cur = 512, .rlim_max = RLIM_INFINITY};
+    const struct rlimit none = {.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
+    uint8_t digest[HASH_BYTES];
+    int fd = -1;
+
+    reserve(*state, 3);
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    assert_int_equal(charge(*state, 1, "lost", &fd), CHOIR_ERR_IO);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+    assert_int_equal(ledger_find_charge(*state, sample_run, 1, &fd, digest), CHOIR_ERR_IO);
+    ledger_close(*state);
+    *state = NULL;
+    assert_int_equal(ledger_open(folder, NULL, (struct ledger **)state), CHOIR_OK);
+    assert_int_equal(committed(*state), 0);
+    assert_int_equal(charge(*state, 1, "kept", &fd), CHOIR_OK);
+    assert_reads(fd, "kept");
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, open_ledger, close_and_remove)
 
 int main(void)
@@ -247,6 +290,8 @@ int main(void)
         TEST(bytes_of_old_rounds_are_erased_and_their_charges_stay),
         TEST(equal_bytes_of_two_rounds_outlive_the_first),
         TEST(changed_bytes_are_not_given_out),
+        TEST(a_full_disk_is_an_error_and_charges_nothing),
+        TEST(a_failed_write_of_the_database_ends_the_ledger_until_the_next_start),
         TEST(leftovers_of_a_crash_are_removed_at_the_next_start),
     };
 
