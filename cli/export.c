@@ -12,7 +12,7 @@
 #include "cli/federation.h"
 #include "configs/aggregator.h"
 
-enum { FILE_BYTES_MAX = 1 << 30 };
+enum { FILE_BYTES_MAX = 1 << 30, NAME_BYTES = 32 };
 
 static const char *const papers[] = {"model.safetensors", "model-card.md",  "plan.json",
                                      "roster.bin",        "federation.log", "run.json"};
@@ -45,7 +45,8 @@ static enum choir_err newest_run(const char *runs, char newest[static PATH_MAX])
     return err;
 }
 
-static enum choir_err copy(const char *from_dir, const char *to_dir, const char *name)
+static enum choir_err copy_as(const char *from_dir, const char *name, const char *to_dir,
+                              const char *new_name)
 {
     char from[PATH_MAX], to[PATH_MAX];
     uint8_t *bytes = NULL;
@@ -53,12 +54,37 @@ static enum choir_err copy(const char *from_dir, const char *to_dir, const char 
     enum choir_err err = federation_path(from, from_dir, name);
 
     if (err == CHOIR_OK)
-        err = federation_path(to, to_dir, name);
+        err = federation_path(to, to_dir, new_name);
     if (err == CHOIR_OK)
         err = file_read(from, FILE_BYTES_MAX, &bytes, &len);
     if (err == CHOIR_OK)
         err = file_replace(AT_FDCWD, to, 0644, bytes, len);
     free(bytes);
+    return err;
+}
+
+// The log and the ledgers tell of earlier runs too, and an auditor needs the plan of each.
+static enum choir_err copy_plans(const char *runs, const char *to_dir)
+{
+    enum choir_err err = CHOIR_OK;
+    struct dirent *entry;
+    DIR *folder = opendir(runs);
+
+    if (folder == NULL)
+        return CHOIR_ERR_IO;
+    while (err == CHOIR_OK && (entry = readdir(folder)) != NULL) {
+        char run[PATH_MAX], name[NAME_BYTES];
+
+        if (entry->d_name[0] == '.')
+            continue;
+        snprintf(name, sizeof name, "%.8s-plan.json", entry->d_name);
+        err = federation_path(run, runs, entry->d_name);
+        if (err == CHOIR_OK)
+            err = copy_as(run, "plan.json", to_dir, name);
+        if (err == CHOIR_ERR_MISSING)
+            err = CHOIR_OK; // a run that has not ended
+    }
+    closedir(folder);
     return err;
 }
 
@@ -80,7 +106,9 @@ static int export_run(const char *config_path, const char *to)
                                       "on");
     err = file_make_dir(to);
     for (size_t i = 0; err == CHOIR_OK && i < sizeof papers / sizeof papers[0]; i++)
-        err = copy(run, to, papers[i]);
+        err = copy_as(run, papers[i], to, papers[i]);
+    if (err == CHOIR_OK)
+        err = copy_plans(runs, to);
     if (err != CHOIR_OK)
         return args_fail(to, choir_err_text(err));
     printf("Model, model card, plan, roster, log and figures of the last run are in %s\n", to);

@@ -242,13 +242,12 @@ def a_full_disk_at_a_site_stops_that_site_only(folder):
             site = federation.sites["west"]
             shutil.move(site.state, os.path.join(state, "state"))
             os.symlink(os.path.join(state, "state"), site.state)
-            with open(os.path.join(state, "ballast"), "wb") as file:
-                try:
-                    while True:
-                        file.write(b"\0" * 4096)
-                        file.flush()
-                except OSError:
+            ballast = os.open(os.path.join(state, "ballast"), os.O_WRONLY | os.O_CREAT)
+            try:
+                while os.write(ballast, b"\0" * 4096) > 0:
                     pass
+            except OSError:
+                os.close(ballast)
         plan = short_plan(folder, 3, quorum={"phase_deadline_s": 5})
         federation, _ = fed.from_example(LENDERS, folder, tap.BUILD)
         try:
