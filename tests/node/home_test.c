@@ -1,0 +1,137 @@
+#include "node/home.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/node/sample.h"
+
+static char folder[SAMPLE_PATH];
+static struct home home;
+
+static int open_home(void **state)
+{
+    (void)state;
+    sample_folder(folder);
+    return home_make(folder) == CHOIR_OK && home_open(folder, &home) == CHOIR_OK ? 0 : -1;
+}
+
+static int close_home(void **state)
+{
+    (void)state;
+    home_close(&home);
+    sample_remove(folder);
+    return 0;
+}
+
+static const struct mark sample_mark = {.run = {9, 8, 7},
+                                        .round = 4,
+                                        .attempt = 2,
+                                        .threshold = 3,
+                                        .minimum = 3,
+                                        .r0 = {1, 2, 3},
+                                        .revealed = true};
+
+static void a_mark_is_found_again(void **state)
+{
+    struct mark found;
+
+    (void)state;
+    assert_int_equal(home_write_mark(&home, &sample_mark), CHOIR_OK);
+    assert_int_equal(home_read_mark(&home, sample_mark.run, &found), CHOIR_OK);
+    assert_memory_equal(found.run, sample_mark.run, sizeof found.run);
+    assert_int_equal(found.round, 4);
+    assert_int_equal(found.attempt, 2);
+    assert_memory_equal(found.r0, sample_mark.r0, sizeof found.r0);
+    assert_true(found.revealed);
+}
+
+static void a_run_without_a_mark_has_round_zero(void **state)
+{
+    const uint8_t other[MESSAGE_RUN_BYTES] = {5};
+    struct mark found;
+
+    (void)state;
+    assert_int_equal(home_read_mark(&home, other, &found), CHOIR_OK);
+    assert_int_equal(found.round, 0);
+}
+
+static void a_changed_mark_is_found_out(void **state)
+{
+    char path[SAMPLE_PATH + 64];
+    struct mark found;
+    int fd;
+
+    (void)state;
+    assert_int_equal(home_write_mark(&home, &sample_mark), CHOIR_OK);
+    (void)snprintf(path, sizeof path, "%s/marks/09080700000000000000000000000000", folder);
+    fd = open(path, O_WRONLY);
+    assert_int_equal(pwrite(fd, "\1", 1, 28), 1);
+    assert_int_equal(home_read_mark(&home, sample_mark.run, &found), CHOIR_ERR_FORGED);
+    assert_int_equal(ftruncate(fd, 40), 0);
+    close(fd);
+    assert_int_equal(home_read_mark(&home, sample_mark.run, &found), CHOIR_ERR_FORGED);
+}
+
+static void a_plan_counts_only_under_its_own_hash(void **state)
+{
+    uint8_t hash[HASH_BYTES];
+
+    (void)state;
+    hash_bytes(hash, "plan", 4);
+    assert_false(home_has_plan(&home, HOME_APPROVED, hash));
+    assert_int_equal(home_keep_plan(&home, HOME_APPROVED, hash, (const uint8_t *)"plan", 4),
+                     CHOIR_OK);
+    assert_true(home_has_plan(&home, HOME_APPROVED, hash));
+    assert_false(home_has_plan(&home, HOME_OFFERED, hash));
+    hash[0] ^= 1;
+    assert_int_equal(home_keep_plan(&home, HOME_APPROVED, hash, (const uint8_t *)"plan", 4),
+                     CHOIR_OK);
+    assert_false(home_has_plan(&home, HOME_APPROVED, hash));
+}
+
+static void offered_plans_cannot_fill_the_disk(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i <= HOME_OFFERED_MAX; i++) {
+        uint8_t hash[HASH_BYTES];
+
+        hash_bytes(hash, &i, sizeof i);
+        assert_int_equal(home_keep_plan(&home, HOME_OFFERED, hash, (const uint8_t *)&i, sizeof i),
+                         i < HOME_OFFERED_MAX ? CHOIR_OK : CHOIR_ERR_REFUSED);
+    }
+}
+
+static void a_folder_that_others_may_write_to_is_refused(void **state)
+{
+    struct home again;
+
+    (void)state;
+    assert_int_equal(chmod(folder, 0777), 0);
+    assert_int_equal(home_open(folder, &again), CHOIR_ERR_REFUSED);
+    assert_int_equal(home_open("/nonexistent/choir", &again), CHOIR_ERR_MISSING);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, open_home, close_home)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_mark_is_found_again),
+        TEST(a_run_without_a_mark_has_round_zero),
+        TEST(a_changed_mark_is_found_out),
+        TEST(a_plan_counts_only_under_its_own_hash),
+        TEST(offered_plans_cannot_fill_the_disk),
+        TEST(a_folder_that_others_may_write_to_is_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
