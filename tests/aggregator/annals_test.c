@@ -1,0 +1,230 @@
+#include "aggregator/annals.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "ledger/entry.h"
+#include "round/journal.h"
+#include "tests/aggregator/sample.h"
+
+static const uint8_t run_id[MESSAGE_RUN_BYTES] = {7, 7};
+static const uint8_t model_before[HASH_BYTES] = {1}, model_after[HASH_BYTES] = {2};
+static const uint8_t digests[SAMPLE_SITES][HASH_BYTES] = {{0x11}, {0x22}, {0x33}};
+static const struct site_set everybody = {.n = SAMPLE_SITES, .id = {1, 2, 3}};
+
+static struct annals *open_annals(const struct sample *sample)
+{
+    struct annals *annals = NULL;
+    char path[128];
+
+    assert_int_equal(annals_open(sample_path(sample, "log.db", path), &sample->roster,
+                                 sample->aggregator_secret, &annals),
+                     CHOIR_OK);
+    return annals;
+}
+
+static uint64_t size_of(const struct annals *annals)
+{
+    struct tree_head head;
+
+    annals_head(annals, &head);
+    return head.size;
+}
+
+static void start_run(struct annals *annals, const struct sample *sample)
+{
+    struct gather_run *run = calloc(1, sizeof *run);
+
+    assert_non_null(run);
+    memcpy(run->run, run_id, sizeof run_id);
+    assert_int_equal(annals_run_start(annals, run, sample->roster.hash), CHOIR_OK);
+    free(run);
+}
+
+static void tell(struct annals *annals, const struct gather_effect *effect)
+{
+    assert_int_equal(annals_effect(annals, run_id, model_before, effect, digests), CHOIR_OK);
+}
+
+static struct gather_effect opened(uint64_t round, uint32_t attempt)
+{
+    return (struct gather_effect){
+        .kind = GATHER_DO_OPENED,
+        .opened = {.round = round, .attempt = attempt, .sites = &everybody}};
+}
+
+static struct gather_effect survivors(uint64_t round, uint32_t attempt)
+{
+    return (struct gather_effect){
+        .kind = GATHER_DO_SURVIVORS,
+        .survivors = {.round = round, .attempt = attempt, .sites = &everybody}};
+}
+
+static struct gather_effect closed(uint64_t round)
+{
+    struct gather_effect effect = {.kind = GATHER_DO_CLOSED,
+                                   .closed = {.round = round, .attempt = 1, .sites = &everybody}};
+
+    memcpy(effect.closed.model_hash, model_after, HASH_BYTES);
+    return effect;
+}
+
+static const struct gather_effect run_ended = {
+    .kind = GATHER_DO_RUN_END, .ended = {.code = MESSAGE_CODE_FINISHED, .rounds = 1}};
+
+// Everything that a run of one round says.
+static void tell_all(struct annals *annals, const struct sample *sample)
+{
+    const struct gather_effect effects[] = {opened(1, 1), survivors(1, 1), closed(1), run_ended};
+
+    start_run(annals, sample);
+    for (size_t i = 0; i < sizeof effects / sizeof effects[0]; i++)
+        tell(annals, &effects[i]);
+}
+
+static void a_new_log_begins_with_the_roster(void **state)
+{
+    struct annals *annals = open_annals(*state);
+
+    assert_int_equal(size_of(annals), 2);
+    annals_close(annals);
+    annals = open_annals(*state); // the same roster is no news
+    assert_int_equal(size_of(annals), 2);
+    annals_close(annals);
+}
+
+static void a_newer_roster_is_noted(void **state)
+{
+    struct sample *sample = *state;
+    struct annals *annals = open_annals(sample);
+
+    annals_close(annals);
+    sample->roster.epoch = 2;
+    annals = open_annals(sample);
+    assert_int_equal(size_of(annals), 3);
+    annals_close(annals);
+}
+
+static void what_is_told_twice_stands_there_once(void **state)
+{
+    struct annals *annals = open_annals(*state);
+
+    tell_all(annals, *state);
+    assert_int_equal(size_of(annals), 7);
+    tell_all(annals, *state);
+    assert_int_equal(size_of(annals), 7);
+    annals_close(annals);
+    annals = open_annals(*state); // nor after a restart
+    tell_all(annals, *state);
+    assert_int_equal(size_of(annals), 7);
+    annals_close(annals);
+}
+
+static void another_attempt_is_told(void **state)
+{
+    struct gather_effect first = opened(1, 1), again = opened(1, 2), next = opened(2, 1);
+    struct annals *annals = open_annals(*state);
+
+    start_run(annals, *state);
+    assert_int_equal(annals_opened_unix(annals), 0);
+    tell(annals, &first);
+    assert_true(annals_opened_unix(annals) > 0);
+    tell(annals, &again);
+    tell(annals, &next);
+    assert_int_equal(size_of(annals), 6);
+    annals_close(annals);
+}
+
+static void a_close_that_only_the_journal_has_is_caught_up_once(void **state)
+{
+    struct sample *sample = *state;
+    struct message *message = calloc(1, sizeof *message);
+    struct journal_record *record = calloc(1, sizeof *record);
+    struct gather_effect effect = opened(1, 1);
+    struct annals *annals = open_annals(sample);
+    uint8_t body[4096], bytes[8192];
+    size_t body_len = 0, len = 0;
+
+    assert_non_null(message);
+    assert_non_null(record);
+    start_run(annals, sample);
+    tell(annals, &effect);
+    message->kind = MESSAGE_ROUND_CLOSE;
+    message->round_close.participants = everybody;
+    memcpy(message->round_close.model_hash, model_after, HASH_BYTES);
+    assert_int_equal(message_encode(message, body, sizeof body, &body_len), CHOIR_OK);
+    record->kind = JOURNAL_CLOSE;
+    record->close = (struct journal_close){1, 1, body, body_len};
+    assert_int_equal(journal_encode(record, bytes, sizeof bytes, &len), CHOIR_OK);
+    assert_int_equal(annals_catch_up(annals, sample->roster.hash, bytes, len), CHOIR_OK);
+    assert_int_equal(size_of(annals), 5);
+    assert_int_equal(annals_catch_up(annals, sample->roster.hash, bytes, len), CHOIR_OK);
+    effect = closed(1); // and the machine tells it again
+    tell(annals, &effect);
+    assert_int_equal(size_of(annals), 5);
+    assert_int_equal(annals_catch_up(annals, sample->roster.hash, bytes, 3), CHOIR_ERR_FORMAT);
+    annals_close(annals);
+    free(record);
+    free(message);
+}
+
+static bool contains(const uint8_t *bytes, size_t len, const uint8_t digest[static HASH_BYTES])
+{
+    return memmem(bytes, len, digest, HASH_BYTES) != NULL;
+}
+
+static void the_export_has_the_digest_of_each_vector(void **state)
+{
+    struct sample *sample = *state;
+    struct annals *annals = open_annals(sample);
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    char path[128];
+
+    tell_all(annals, sample);
+    sample_path(sample, "federation.log", path);
+    assert_int_equal(annals_export(annals, path), CHOIR_OK);
+    assert_int_equal(file_read(path, 1 << 20, &bytes, &len), CHOIR_OK);
+    for (size_t i = 0; i < SAMPLE_SITES; i++)
+        assert_true(contains(bytes, len, digests[i]));
+    free(bytes);
+    annals_close(annals);
+}
+
+static void the_log_of_another_federation_is_not_opened(void **state)
+{
+    struct sample *sample = *state;
+    struct annals *annals = open_annals(sample), *other = NULL;
+    char path[128];
+
+    annals_close(annals);
+    sign_keypair(sample->roster.aggregator.sign_key, sample->aggregator_secret);
+    assert_int_equal(annals_open(sample_path(sample, "log.db", path), &sample->roster,
+                                 sample->aggregator_secret, &other),
+                     CHOIR_ERR_FORGED);
+    assert_null(other);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, sample_setup, sample_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_new_log_begins_with_the_roster),
+        TEST(a_newer_roster_is_noted),
+        TEST(what_is_told_twice_stands_there_once),
+        TEST(another_attempt_is_told),
+        TEST(a_close_that_only_the_journal_has_is_caught_up_once),
+        TEST(the_export_has_the_digest_of_each_vector),
+        TEST(the_log_of_another_federation_is_not_opened),
+    };
+
+    return cmocka_run_group_tests_name("annals", tests, NULL, NULL);
+}
