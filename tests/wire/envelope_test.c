@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -147,6 +148,21 @@ static void a_body_longer_than_its_kind_allows_is_refused(void **state)
     free(big);
 }
 
+// Also where the signature is right: the site itself may be the one who sends it.
+static void a_signed_body_longer_than_its_kind_allows_is_not_opened(void **state)
+{
+    static const char context[] = "CHOIR-MSG";
+    uint8_t message[sizeof context + ENVELOPE_HEAD_BYTES + BODY_BYTES];
+
+    (void)state;
+    assert_true(message_body_max(MESSAGE_HEARTBEAT) < BODY_BYTES);
+    put_u16(bytes + KIND_AT, MESSAGE_HEARTBEAT);
+    memcpy(message, context, sizeof context);
+    memcpy(message + sizeof context, bytes, len - SIGN_BYTES);
+    sign_make(bytes + len - SIGN_BYTES, message, sizeof message, federation.site[2].sign_secret);
+    assert_int_equal(open_quietly(), CHOIR_ERR_FORMAT);
+}
+
 static void a_length_that_does_not_fit_the_frame_is_malformed(void **state)
 {
     (void)state;
@@ -170,6 +186,7 @@ int main(void)
         TEST(a_sender_who_is_not_on_the_roster_is_missing),
         TEST(another_epoch_is_refused),
         TEST(a_body_longer_than_its_kind_allows_is_refused),
+        TEST(a_signed_body_longer_than_its_kind_allows_is_not_opened),
         TEST(a_length_that_does_not_fit_the_frame_is_malformed),
     };
 

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/bytes.h"
 static struct message message, again; // too large for the stack
 static uint8_t body[MESSAGE_BODY_MAX + 16];
 
@@ -238,6 +239,23 @@ static void the_largest_list_fits_and_one_more_does_not(void **state)
     assert_int_equal(message_encode(&message, body, sizeof body, &len), CHOIR_ERR_FORMAT);
 }
 
+// 1001 envelopes of one byte are few bytes, but more than a list has room for.
+static void a_list_longer_than_its_bound_is_not_read(void **state)
+{
+    uint8_t *at = put_u16(body, MESSAGE_SITES_MAX + 1);
+
+    (void)state;
+    for (size_t i = 0; i <= MESSAGE_SITES_MAX; i++) {
+        at = put_u16(at, 1);
+        *at++ = 7;
+    }
+    assert_int_equal(message_decode(MESSAGE_ADVERTS, body, (size_t)(at - body), &again),
+                     CHOIR_ERR_FORMAT);
+    put_u16(body, MESSAGE_SITES_MAX);
+    assert_int_equal(message_decode(MESSAGE_ADVERTS, body, (size_t)(at - body) - 3, &again),
+                     CHOIR_OK);
+}
+
 static void site_ids_that_do_not_ascend_are_refused(void **state)
 {
     size_t len = encoded(MESSAGE_ROUND_OPEN);
@@ -339,6 +357,7 @@ int main(void)
         cmocka_unit_test(every_kind_has_a_name_and_a_limit_that_holds_its_largest_body),
         cmocka_unit_test(unknown_kinds_are_refused),
         cmocka_unit_test(the_largest_list_fits_and_one_more_does_not),
+        cmocka_unit_test(a_list_longer_than_its_bound_is_not_read),
         cmocka_unit_test(site_ids_that_do_not_ascend_are_refused),
         cmocka_unit_test(key_material_in_suite_0_is_refused),
         cmocka_unit_test(places_for_a_later_suite_are_kept),
