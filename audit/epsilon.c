@@ -136,7 +136,7 @@ static enum choir_err answer(const struct question *question, struct choir_diag 
 {
     struct json_out *out = NULL;
     char *text = NULL;
-    double epsilon = INFINITY;
+    double epsilon = 0.0;
     uint64_t began = now_ms();
     enum choir_err err = rdp_epsilon(question->events, question->n, question->delta, &epsilon);
     bool covered = err == CHOIR_OK;

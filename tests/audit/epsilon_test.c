@@ -41,7 +41,7 @@ static int ask(const char *question, const char *option)
 static double answered(const char *key)
 {
     struct json *json = NULL;
-    double value = NAN;
+    double value = -1.0;
 
     assert_int_equal(json_parse(said, strlen(said), sizeof said, "answer", &json, NULL), CHOIR_OK);
     assert_int_equal(json_get_number(json_root(json), key, -1.0, 1e9, &value, NULL), CHOIR_OK);

@@ -109,7 +109,7 @@ static void values_out_of_range_are_refused(void **state)
     size_t len = 0;
 
     (void)state;
-    nan_delta.spend.delta = NAN;
+    nan_delta.spend.delta = (double)NAN;
     two_rounds.spend.last_round = 2;
     no_event.spend.n_events = 0;
     nameless.spend.data_id[0] = '\0';
