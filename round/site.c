@@ -405,7 +405,7 @@ enum choir_err site_step(struct site *site, const struct site_event *event,
         site_on_model_ready(site, event);
         break;
     case SITE_MODEL_FAILED:
-        site->fetching = false;
+        site_on_model_failed(site, event);
         break;
     case SITE_UPDATE_READY:
         site_on_update_ready(site, event);

@@ -75,7 +75,7 @@ enum site_event_kind {
     SITE_MARK_STORED,     // `round`, `attempt`
     SITE_MARK_REFUSED,    // the store already holds a later mark, or failed
     SITE_MODEL_READY,     // `hash`: fetched, hash checked
-    SITE_MODEL_FAILED,    // `hash`: cannot be had now
+    SITE_MODEL_FAILED,    // `hash`: cannot be had now, or is gone when TRAIN needs it
     SITE_UPDATE_READY,    // `round`, `update`: charged and durable
     SITE_UPDATE_REFUSED,  // `round`, `code`, `text`
     SITE_UPLOADED,        // `hash`: Merkle root that the aggregator acknowledged

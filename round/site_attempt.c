@@ -291,6 +291,17 @@ void site_on_model_ready(struct site *site, const struct site_event *event)
     train(site);
 }
 
+// It could not be fetched, or is gone when it is needed for training: fetched again later.
+void site_on_model_failed(struct site *site, const struct site_event *event)
+{
+    if (!same(event->hash, site->open.model_hash))
+        return;
+    site->fetching = false;
+    site->model_ready = false;
+    site->training = false;
+    site->fetched_ms = site->now_ms;
+}
+
 void site_on_update_ready(struct site *site, const struct site_event *event)
 {
     if (event->round != site->open.round || !site->training)

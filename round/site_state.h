@@ -94,6 +94,7 @@ void site_on_consents(struct site *site, const struct incoming *message);
 void site_on_mark_stored(struct site *site, const struct site_event *event);
 void site_on_mark_refused(struct site *site, const struct site_event *event);
 void site_on_model_ready(struct site *site, const struct site_event *event);
+void site_on_model_failed(struct site *site, const struct site_event *event);
 void site_on_update_ready(struct site *site, const struct site_event *event);
 void site_on_update_refused(struct site *site, const struct site_event *event);
 void site_on_consent_stored(struct site *site, const struct site_event *event);

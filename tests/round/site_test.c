@@ -545,6 +545,21 @@ static void a_retry_sends_the_charged_update_without_training_again(void **state
     assert_int_equal(the(SITE_DO_UPLOAD)->upload.update.root[0], 9);
 }
 
+static void a_model_that_is_gone_when_training_begins_is_fetched_again(void **state)
+{
+    struct site_event later = {.kind = SITE_TICK, .now_ms = 5000};
+
+    (void)state;
+    to_advertised();
+    happens((struct site_event){.kind = SITE_MODEL_READY});
+    assert_non_null(find(SITE_DO_TRAIN));
+    happens((struct site_event){.kind = SITE_MODEL_FAILED});
+    assert_int_equal(site_step(site, &later, &effects), CHOIR_OK);
+    assert_non_null(find(SITE_DO_FETCH_MODEL));
+    happens((struct site_event){.kind = SITE_MODEL_READY});
+    assert_non_null(find(SITE_DO_TRAIN));
+}
+
 static void messages_of_another_attempt_or_transcript_are_ignored(void **state)
 {
     (void)state;
@@ -585,6 +600,7 @@ int main(void)
         TEST(consents_to_another_set_reveal_nothing),
         TEST(a_repeated_message_gets_the_same_answer),
         TEST(a_retry_sends_the_charged_update_without_training_again),
+        TEST(a_model_that_is_gone_when_training_begins_is_fetched_again),
         TEST(messages_of_another_attempt_or_transcript_are_ignored),
     };
 
