@@ -142,7 +142,7 @@ int main(int argc, char **argv)
     if (!read_line(argc - 2, argv + 2, command->file != NULL, &line))
         return COMMAND_USAGE;
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);     // keys pass through here
-    (void)setenv("OPENBLAS_NUM_THREADS", "1", 0); // NOLINT(concurrency-mt-unsafe)
+    (void)setenv("OPENBLAS_NUM_THREADS", "1", 1); // NOLINT(concurrency-mt-unsafe)
     if (rng_start() != CHOIR_OK) {
         fprintf(stderr, "choir-node: the system has no source of randomness\n");
         return COMMAND_FAILED;

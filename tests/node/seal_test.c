@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -183,7 +184,8 @@ static void *open_socket_in_thread(void *said)
 {
     int *go = said;
 
-    while (__atomic_load_n(go, __ATOMIC_ACQUIRE) == 0)
+    __atomic_store_n(go, 1, __ATOMIC_RELEASE);
+    while (__atomic_load_n(go, __ATOMIC_ACQUIRE) != 2)
         (void)sched_yield();
     return socket(AF_UNIX, SOCK_STREAM, 0) >= 0 ? said : NULL;
 }
@@ -277,10 +279,13 @@ static void the_seal_holds_for_threads_that_run_already(void **state)
         void *opened = NULL;
         int go = 0;
 
-        if (pthread_create(&thread, NULL, open_socket_in_thread, &go) != 0 ||
-            seal_calls(SEAL_VAULT, NULL, 0) != CHOIR_OK)
+        if (pthread_create(&thread, NULL, open_socket_in_thread, &go) != 0)
             _exit(NOT_SEALED);
-        __atomic_store_n(&go, 1, __ATOMIC_RELEASE);
+        while (__atomic_load_n(&go, __ATOMIC_ACQUIRE) == 0)
+            (void)sched_yield();
+        if (seal_calls(SEAL_VAULT, NULL, 0) != CHOIR_OK)
+            _exit(NOT_SEALED);
+        __atomic_store_n(&go, 2, __ATOMIC_RELEASE);
         (void)pthread_join(thread, &opened);
         _exit(opened == NULL ? DONE : NOT_DONE);
     }
