@@ -68,6 +68,22 @@ enum choir_err evidence_add_roster(struct evidence *evidence, const char *path)
     return add_as(evidence, EVIDENCE_ROSTER, path);
 }
 
+// A text that some program wrote, by its name and its first bytes.
+static bool is_text_log(const char *path)
+{
+    char begin[8] = "";
+    FILE *file;
+
+    if (!ends_in(path, ".log") || ends_in(path, "/federation.log"))
+        return false;
+    file = fopen(path, "rb");
+    if (file == NULL)
+        return false; // to be reported as unreadable
+    (void)!fread(begin, 1, sizeof begin, file);
+    fclose(file);
+    return memcmp(begin, "CHOIRLED", sizeof begin) != 0;
+}
+
 // NOLINTNEXTLINE(misc-no-recursion): EVIDENCE_DEPTH_MAX bounds it
 static enum choir_err add_folder(struct evidence *evidence, const char *path, unsigned depth)
 {
@@ -84,7 +100,7 @@ static enum choir_err add_folder(struct evidence *evidence, const char *path, un
         if (err == CHOIR_OK && items[i]->d_name[0] != '.' &&
             (size_t)snprintf(below, sizeof below, "%s/%s", path, items[i]->d_name) < sizeof below &&
             lstat(below, &about) == 0) {
-            if (S_ISREG(about.st_mode))
+            if (S_ISREG(about.st_mode) && !is_text_log(below))
                 err = add_file(evidence, below);
             else if (S_ISDIR(about.st_mode) && depth < EVIDENCE_DEPTH_MAX)
                 err = add_folder(evidence, below, depth + 1);

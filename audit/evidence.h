@@ -1,7 +1,8 @@
 /* evidence - the files that an auditor was given, found in folders and sorted by what they are.
  *
  * By name: *.ledger, *.log, roster.bin, plan.json, model.safetensors. What is named on the
- * command line as a file counts by the same endings.
+ * command line as a file counts by the same endings. Programs write text to files named *.log
+ * too: in a folder, one that is not federation.log counts only if it begins as a log does.
  */
 #ifndef CHOIR_AUDIT_EVIDENCE_H
 #define CHOIR_AUDIT_EVIDENCE_H

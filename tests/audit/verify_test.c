@@ -148,6 +148,22 @@ static void an_older_copy_of_a_ledger_does_no_harm(void **state)
     assert_int_equal(verdict(), GOOD);
 }
 
+static void a_text_log_of_a_program_is_not_taken_for_evidence(void **state)
+{
+    char path[256];
+    FILE *file;
+
+    (void)state;
+    snprintf(path, sizeof path, "%s/out/node.log", federation.folder);
+    file = fopen(path, "w");
+    assert_non_null(file);
+    fputs("level=info event=started\n", file);
+    fclose(file);
+    assert_int_equal(verdict(), GOOD);
+    federation_flip(&federation, "federation.log", 0); // a log that is damaged at its start is
+    assert_int_equal(verdict(), BAD);
+}
+
 static void a_ledger_of_a_stranger_is_bad(void **state)
 {
     struct ledger *stranger = NULL;
@@ -196,6 +212,7 @@ int main(void)
         TEST(a_missing_plan_ledger_or_roster_leaves_it_open),
         TEST(a_site_that_took_part_without_a_charge_is_found),
         TEST(an_older_copy_of_a_ledger_does_no_harm),
+        TEST(a_text_log_of_a_program_is_not_taken_for_evidence),
         TEST(a_ledger_of_a_stranger_is_bad),
         TEST(showing_prints_every_entry),
         TEST(wrong_usage_is_not_taken_for_good),
