@@ -21,7 +21,7 @@ enum control_kind {
     CONTROL_LAUNCH = 1, // client: signature[64], plan bytes
     CONTROL_WATCH,      // client: send progress until the run ends
     CONTROL_STATUS,     // client: send progress once
-    CONTROL_STOP,       // client: end the run after this round
+    CONTROL_STOP,       // client: end the run now
     CONTROL_OK,         // program: done; payload is a text for the person
     CONTROL_FAILED,     // program: not done; payload says why
     CONTROL_PROGRESS,   // program: progress_encode()
