@@ -1,0 +1,245 @@
+"""The program `choir` as a coordinator meets it: files, exit codes, messages. Standard library only."""
+import json
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+import traceback
+
+CHOIR = sys.argv[1]
+NODE = sys.argv[2]
+ROOT = sys.argv[3]
+LENDERS = os.path.join(ROOT, "examples", "lenders", "plan.json")
+ENDPOINTS = ["--control", "tcp://127.0.0.1:7951", "--bulk", "tcp://127.0.0.1:7952"]
+
+
+def check(condition, text):
+    if not condition:
+        raise AssertionError(text)
+
+
+def choir(*words, exit_code=0):
+    """Runs choir and returns both of its outputs together."""
+    done = subprocess.run([CHOIR, *words], capture_output=True, text=True, check=False, timeout=60)
+    said = done.stdout + done.stderr
+    check(done.returncode == exit_code, f"choir {' '.join(words)}: exit {done.returncode}: {said}")
+    check((done.stderr == "") == (exit_code == 0), f"the wrong stream: {done.stderr!r}")
+    return said
+
+
+def init(folder, *words, exit_code=0):
+    return choir("init", folder, "--name", "lenders", *ENDPOINTS, "--quick-keys", *words,
+                 exit_code=exit_code)
+
+
+def mode(path):
+    return stat.S_IMODE(os.stat(path).st_mode)
+
+
+def enrol(folder, name):
+    """What a site hands in: NAME.pub, made by choir-node."""
+    home = os.path.join(folder, name)
+    os.makedirs(home)
+    with open(os.path.join(home, "passphrase"), "w", encoding="utf-8",
+              opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+        file.write("a site's own\n")
+    with open(os.path.join(home, "data.csv"), "w", encoding="utf-8") as file:
+        file.write("x\n1\n")
+    site = {"choir_site": 1, "name": name, "state_dir": "state", "roster": "roster.bin",
+            "root": "00" * 32, "keys": "site.key", "passphrase_file": "passphrase",
+            "data": {"id": name, "path": "data.csv"},
+            "policy": {"budget": {"epsilon": 3, "delta": 1e-5}, "minimum_noise_multiplier": 1,
+                       "minimum_cohort": 2, "mechanisms": ["dp-sgd"], "max_parameters": 1000,
+                       "approve": "by hash"}}
+    settings = os.path.join(home, "site.json")
+    with open(settings, "w", encoding="utf-8") as file:
+        json.dump(site, file)
+    done = subprocess.run([NODE, "keys", "--site", settings, "--quick-keys"], capture_output=True,
+                          text=True, check=False, timeout=60)
+    check(done.returncode == 0, done.stdout + done.stderr)
+    found = [os.path.join(base, name + ".pub") for base, _, files in os.walk(home)
+             if name + ".pub" in files]
+    check(len(found) == 1, f"{found}: {done.stdout}")
+    return found[0]
+
+
+def usage_is_told_with_exit_code_2(folder):
+    check("Usage" in choir(exit_code=2), "no usage")
+    check("no command \"lunch\"" in choir("lunch", exit_code=2), "the command is not named")
+    for words in (["init"], ["roster"], ["roster", "add"], ["plan"], ["plan", "check"], ["launch"],
+                  ["watch"], ["status"], ["stop"], ["export"]):
+        check("Usage: choir " + words[0] in choir(*words, exit_code=2), str(words))
+
+
+def help_is_told_with_exit_code_0(folder):
+    for words in ([], ["init"], ["roster"], ["plan"], ["launch"], ["watch"], ["status"], ["stop"],
+                  ["export"]):
+        check("Usage: choir" in choir(*words, "--help"), str(words))
+    check(re.fullmatch(r"choir \d+\.\d+\.\d+\n", choir("--version")), "no version")
+
+
+def a_mistyped_option_is_set_right(folder):
+    said = choir("init", folder, "--nmae", "x", exit_code=2)
+    check("did you mean --name?" in said, said)
+    check("needs a value" in choir("init", folder, "--name", exit_code=2), "no value")
+    said = choir("init", folder, "--name", "x", *ENDPOINTS, "--days", "-1", exit_code=2)
+    check("whole number from 1 to 3650" in said, said)
+    for number in ("0", "3651", "1x", " 1", "+1", "", "99999999999999999999"):
+        choir("init", folder, "--name", "x", *ENDPOINTS, "--days", number, exit_code=2)
+
+
+def a_federation_is_made_with_keys_that_only_its_owner_reads(folder):
+    said = init(folder)
+    fingerprint = re.search(r"^  ([0-9a-f]{64})$", said, re.MULTILINE).group(1)
+    for name in ("root.key", "operator.key", "aggregator.key", "passphrase"):
+        check(mode(os.path.join(folder, name)) == 0o600, name)
+    with open(os.path.join(folder, "aggregator.json"), encoding="utf-8") as file:
+        settings = json.load(file)
+    check(settings["root"] == fingerprint, "another fingerprint in the settings")
+    said = choir("roster", "show", os.path.join(folder, "roster.bin"))
+    check(fingerprint in said and "epoch 1" in said and re.search(r"sites +0", said), said)
+
+
+def a_federation_is_not_made_twice(folder):
+    init(folder)
+    with open(os.path.join(folder, "root.key"), "rb") as file:
+        key = file.read()
+    check("a federation already" in init(folder, exit_code=1), "made twice")
+    with open(os.path.join(folder, "root.key"), "rb") as file:
+        check(file.read() == key, "the root key was changed")
+
+
+def bad_names_and_addresses_are_refused(folder):
+    made = os.path.join(folder, "made")
+    for name in ("", "Big", "with space", "../up", "x" * 64):
+        said = choir("init", made, "--name", name, *ENDPOINTS, exit_code=1)
+        check("lower-case" in said, said)
+    for bulk in ("127.0.0.1:1", "tcp://127.0.0.1", "tcp://127.0.0.1:", "tcp://*:7", "tcp://:7",
+                 "tcp://h:0", "tcp://h:65536", "tcp://h:1x", "ipc://x:1", ENDPOINTS[1]):
+        said = choir("init", made, "--name", "x", "--control", ENDPOINTS[1], "--bulk", bulk,
+                     exit_code=1)
+        check("--bulk" in said, said)
+    check(not os.path.exists(made), "something was made")
+
+
+def a_passphrase_that_others_may_read_is_refused(folder):
+    made, secret = os.path.join(folder, "made"), os.path.join(folder, "secret")
+    with open(secret, "w", encoding="utf-8") as file:
+        file.write("open sesame\n")
+    os.chmod(secret, 0o640)
+    check("mode 0600" in init(made, "--passphrase-file", secret, exit_code=1), "taken")
+    os.chmod(secret, 0o600)
+    init(made, "--passphrase-file", os.path.relpath(secret))
+    with open(os.path.join(made, "aggregator.json"), encoding="utf-8") as file:
+        named = json.load(file)["passphrase_file"]
+    check(os.path.samefile(os.path.join(made, named), secret), named)
+
+
+def sites_are_added_to_the_next_epoch(folder):
+    home = os.path.join(folder, "home")
+    init(home)
+    north, south = enrol(folder, "north"), enrol(folder, "south")
+    said = choir("roster", "add", home, north, south)
+    check("Epoch 2 with 2 sites" in said, said)
+    said = choir("roster", "show", os.path.join(home, "roster.bin"))
+    check("north" in said and "south" in said and "epoch 2" in said, said)
+    check("on the roster already" in choir("roster", "add", home, north, exit_code=1), "added twice")
+    check("epoch 2" in choir("roster", "show", os.path.join(home, "roster.bin")), "a new epoch")
+    check("nobody is left" in choir("roster", "add", home, "--c", "2", exit_code=1), "c = n")
+    check("Epoch 3" in choir("roster", "add", home, "--c", "1"), "not renewed")
+
+
+def a_roster_or_enrolment_that_was_changed_is_refused(folder):
+    home = os.path.join(folder, "home")
+    init(home)
+    north = enrol(folder, "north")
+    for path in (north, os.path.join(home, "roster.bin")):
+        with open(path, "r+b") as file:
+            file.seek(20)
+            byte = file.read(1)
+            file.seek(20)
+            file.write(bytes([byte[0] ^ 1]))
+    choir("roster", "add", home, north, exit_code=1)
+    choir("roster", "show", os.path.join(home, "roster.bin"), exit_code=1)
+    choir("roster", "show", os.path.join(folder, "nothing"), exit_code=1)
+
+
+def a_plan_is_explained_or_refused_with_its_place(folder):
+    said = choir("plan", "check", LENDERS)
+    check(re.search(r"^  [0-9a-f]{64}$", said, re.MULTILINE), "no hash")
+    with open(LENDERS, encoding="utf-8") as file:
+        plan = json.load(file)
+    plan["rounds"] = "many"
+    bad = os.path.join(folder, "bad.json")
+    with open(bad, "w", encoding="utf-8") as file:
+        json.dump(plan, file)
+    said = choir("plan", "check", bad, exit_code=1)
+    check("bad.json:1: rounds" in said, said)
+    with open(bad, "w", encoding="utf-8") as file:
+        file.write("{")
+    choir("plan", "check", bad, exit_code=1)
+    choir("plan", "check", os.path.join(folder, "nothing"), exit_code=1)
+
+
+def schemas_are_json(folder):
+    for name in ("plan", "site", "aggregator"):
+        schema = json.loads(choir("plan", "schema", name))
+        check(schema["type"] == "object" and "properties" in schema, name)
+    check(choir("plan", "schema") == choir("plan", "schema", "plan"), "plan is not the default")
+    check("there are schemas of" in choir("plan", "schema", "ledger", exit_code=1), "ledger")
+
+
+def without_an_aggregator_each_command_says_what_to_start(folder):
+    init(folder)
+    config = os.path.join(folder, "aggregator.json")
+    for words in (["launch", "--dir", folder, LENDERS], ["watch"], ["status"], ["stop"]):
+        said = choir(words[0], "--config", config, *words[1:], exit_code=1)
+        check("start `choir-aggregator run --config" in said, said)
+    check("no run has ended" in choir("export", "--config", config, folder, exit_code=1), "export")
+
+
+def a_launch_needs_the_operators_key(folder):
+    init(folder)
+    config = os.path.join(folder, "aggregator.json")
+    with open(os.path.join(folder, "passphrase"), "w", encoding="utf-8") as file:
+        file.write("wrong\n")
+    said = choir("launch", "--config", config, "--dir", folder, LENDERS, exit_code=1)
+    check("wrong passphrase" in said, said)
+    os.chmod(os.path.join(folder, "passphrase"), 0o644)
+    said = choir("launch", "--config", config, "--dir", folder, LENDERS, exit_code=1)
+    check("mode 0600" in said, said)
+
+
+TESTS = [usage_is_told_with_exit_code_2, help_is_told_with_exit_code_0,
+         a_mistyped_option_is_set_right, a_federation_is_made_with_keys_that_only_its_owner_reads,
+         a_federation_is_not_made_twice, bad_names_and_addresses_are_refused,
+         a_passphrase_that_others_may_read_is_refused, sites_are_added_to_the_next_epoch,
+         a_roster_or_enrolment_that_was_changed_is_refused,
+         a_plan_is_explained_or_refused_with_its_place, schemas_are_json,
+         without_an_aggregator_each_command_says_what_to_start, a_launch_needs_the_operators_key]
+
+
+def main():
+    failed = False
+    for number, test in enumerate(TESTS, 1):
+        folder = tempfile.mkdtemp(prefix="choir-cli-")
+        name = test.__name__.replace("_", " ")
+        try:
+            test(folder)
+            print(f"ok {number} - {name}", flush=True)
+        except Exception:  # whatever it is, the next test still runs
+            failed = True
+            print(f"not ok {number} - {name}")
+            for line in traceback.format_exc().splitlines():
+                print("#", line)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    print(f"1..{len(TESTS)}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
