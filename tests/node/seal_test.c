@@ -75,6 +75,24 @@ static int sealed(enum seal_role role, deed *act, bool needs_landlock)
     return WIFSIGNALED(status) ? 256 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+// The same with the system-call filter alone, as on a kernel without Landlock.
+static int filtered(enum seal_role role, deed *act)
+{
+    int status, folder = open(folder_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        if (seal_process(0) != CHOIR_OK ||
+            seal_calls(role, &folder, role == SEAL_VAULT ? 1 : 0) != CHOIR_OK)
+            _exit(NOT_SEALED);
+        _exit(act(folder) ? DONE : NOT_DONE);
+    }
+    close(folder);
+    assert_true(pid > 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WIFSIGNALED(status) ? 256 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
 static bool opens_socket(int folder)
 {
     (void)folder;
@@ -259,6 +277,15 @@ static void a_sealed_courier_cannot_open_the_data_file(void **state)
     assert_int_equal(sealed(SEAL_COURIER, writes_inside, false), NOT_DONE);
 }
 
+static void the_filter_alone_keeps_a_courier_from_every_file(void **state)
+{
+    (void)state;
+    assert_int_equal(filtered(SEAL_COURIER, opens_data), NOT_DONE);
+    assert_int_equal(filtered(SEAL_COURIER, writes_inside), NOT_DONE);
+    assert_int_equal(filtered(SEAL_VAULT, opens_passwd), NOT_DONE);
+    assert_int_equal(filtered(SEAL_VAULT, writes_inside), DONE);
+}
+
 static void a_sealed_courier_connects_outward_and_only_that(void **state)
 {
     (void)state;
@@ -306,6 +333,7 @@ int main(void)
         cmocka_unit_test(running_a_program_or_tracing_ends_a_sealed_process),
         cmocka_unit_test(a_sealed_process_makes_no_new_code),
         cmocka_unit_test(a_sealed_courier_cannot_open_the_data_file),
+        cmocka_unit_test(the_filter_alone_keeps_a_courier_from_every_file),
         cmocka_unit_test(a_sealed_courier_connects_outward_and_only_that),
         cmocka_unit_test(the_seal_holds_for_threads_that_run_already),
     };

@@ -125,6 +125,25 @@ static void a_round_step_samples_and_releases_by_the_same_numbers(void **state)
     rng_close(rng);
 }
 
+// What is charged is what is done: the share of records in a batch is the rate of the event.
+static void records_are_drawn_at_the_charged_rate(void **state)
+{
+    enum { ROWS = 1800, STEPS = 2000 };
+    struct mechanism mechanism = made();
+    double rate = mechanism_event(&mechanism).sampling_rate;
+    double coins = (double)ROWS * STEPS;
+    struct rng *rng = NULL;
+    uint32_t chosen[ROWS];
+    double n = 0.0;
+
+    (void)state;
+    assert_int_equal(rng_open_seeded("sample", (const uint8_t[RNG_SEED_BYTES]){4}, &rng), CHOIR_OK);
+    for (int step = 0; step < STEPS; step++)
+        n += (double)mechanism_sample(&mechanism, rng, ROWS, chosen);
+    rng_close(rng);
+    assert_true(fabs(n - coins * rate) < 6.0 * sqrt(coins * rate * (1.0 - rate)));
+}
+
 static void an_unprotected_sum_passes_unless_it_is_no_number(void **state)
 {
     struct mechanism mechanism = example;
@@ -159,6 +178,7 @@ int main(void)
         cmocka_unit_test(the_slack_is_small_beside_a_usual_delta),
         cmocka_unit_test(parameters_out_of_range_are_refused),
         cmocka_unit_test(a_round_step_samples_and_releases_by_the_same_numbers),
+        cmocka_unit_test(records_are_drawn_at_the_charged_rate),
         cmocka_unit_test(an_unprotected_sum_passes_unless_it_is_no_number),
         cmocka_unit_test(names_are_found_and_others_are_missing),
     };
