@@ -74,10 +74,10 @@ static void write_model(const struct federation *federation, uint64_t round)
     must(file_replace(AT_FDCWD, path_of(federation, "out/model.safetensors"), 0644, file, to.len));
 }
 
-static void make_site(struct federation *federation, size_t i)
+void federation_reserve(struct federation *federation, size_t site,
+                        const uint8_t run[static ENTRY_RUN_BYTES], double noise_multiplier)
 {
     static const struct budget budget = {.epsilon = 50.0, .delta = 1e-5};
-    struct roster_site site = {0};
     struct budget_verdict verdict;
     struct entry_spend spend = {.first_round = 1,
                                 .last_round = 5,
@@ -86,6 +86,20 @@ static void make_site(struct federation *federation, size_t i)
                                 .delta = 1e-5,
                                 .mechanism = "dp-sgd",
                                 .n_events = 1};
+
+    memcpy(spend.run, run, ENTRY_RUN_BYTES);
+    memcpy(spend.plan_hash, federation->plan_hash, HASH_BYTES);
+    spend.events[0] = event_of(EVENT_GAUSSIAN);
+    spend.events[0].noise_multiplier = noise_multiplier;
+    spend.events[0].sampling = SAMPLING_POISSON;
+    spend.events[0].sampling_rate = 0.05;
+    spend.events[0].count = 20;
+    must(ledger_reserve(federation->ledgers[site], &spend, &budget, &verdict));
+}
+
+static void make_site(struct federation *federation, size_t i)
+{
+    struct roster_site site = {0};
     uint32_t id = 0;
 
     snprintf(site.name, sizeof site.name, "site%zu", i + 1);
@@ -96,14 +110,7 @@ static void make_site(struct federation *federation, size_t i)
     rng_bytes(site.sign_key, sizeof site.sign_key);
     rng_bytes(site.curve_key, sizeof site.curve_key);
     must(roster_add(&federation->roster, &site, &id));
-    memcpy(spend.run, run_id, sizeof run_id);
-    memcpy(spend.plan_hash, federation->plan_hash, HASH_BYTES);
-    spend.events[0] = event_of(EVENT_GAUSSIAN);
-    spend.events[0].noise_multiplier = 1.2;
-    spend.events[0].sampling = SAMPLING_POISSON;
-    spend.events[0].sampling_rate = 0.05;
-    spend.events[0].count = 20;
-    must(ledger_reserve(federation->ledgers[i], &spend, &budget, &verdict));
+    federation_reserve(federation, i, run_id, 1.2);
 }
 
 void federation_charge(struct federation *federation, size_t site, uint64_t round)

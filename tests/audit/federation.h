@@ -32,6 +32,10 @@ void federation_remove(struct federation *federation);
 void federation_log_round(struct federation *federation, uint64_t round);
 /* Site i charges `round`. */
 void federation_charge(struct federation *federation, size_t site, uint64_t round);
+/* Site i sets a further run of the plan aside, as if its noise had this multiplier (the plan's is
+ * 1.2). */
+void federation_reserve(struct federation *federation, size_t site,
+                        const uint8_t run[static ENTRY_RUN_BYTES], double noise_multiplier);
 
 /* Runs `choir-audit ARGS` (a printf format) and gives its exit code; what it prints goes into
  * FOLDER/said. The program is named by the environment variable CHOIR_AUDIT. */

@@ -134,6 +134,20 @@ static void a_site_that_took_part_without_a_charge_is_found(void **state)
     assert_int_equal(verdict(), GOOD);
 }
 
+// More noise on paper than the plan lets the site add would make epsilon look smaller.
+static void a_reservation_milder_than_its_plan_is_bad(void **state)
+{
+    static const uint8_t dear[ENTRY_RUN_BYTES] = {1}, mild[ENTRY_RUN_BYTES] = {2};
+
+    (void)state;
+    federation_reserve(&federation, 0, dear, 1.19);
+    federation_export(&federation);
+    assert_int_equal(verdict(), GOOD);
+    federation_reserve(&federation, 0, mild, 1.21);
+    federation_export(&federation);
+    assert_int_equal(verdict(), BAD);
+}
+
 static void an_older_copy_of_a_ledger_does_no_harm(void **state)
 {
     char command[256];
@@ -211,6 +225,7 @@ int main(void)
         TEST(a_model_that_no_round_made_is_bad),
         TEST(a_missing_plan_ledger_or_roster_leaves_it_open),
         TEST(a_site_that_took_part_without_a_charge_is_found),
+        TEST(a_reservation_milder_than_its_plan_is_bad),
         TEST(an_older_copy_of_a_ledger_does_no_harm),
         TEST(a_text_log_of_a_program_is_not_taken_for_evidence),
         TEST(a_ledger_of_a_stranger_is_bad),
