@@ -235,11 +235,13 @@ bool gather_try_open(struct gather *gather)
     return gather->opened;
 }
 
-// Share of the plan's nominal data that is not in the sum, in millionths, rounded up.
+// Share of the plan's nominal data that is not in the sum, in millionths, rounded up: a site that
+// is missing is never 0.
 static uint32_t missing_ppm(const struct gather *gather, const struct site_set *u)
 {
     double total = 0.0;
     double missing = 0.0;
+    double ppm;
 
     for (size_t i = 0; i < gather->run.n_sites; i++) {
         double size = (double)gather->run.site[i].nominal_size;
@@ -248,7 +250,8 @@ static uint32_t missing_ppm(const struct gather *gather, const struct site_set *
         if (!site_set_has(u, gather->run.site[i].id))
             missing += size;
     }
-    return total > 0.0 ? (uint32_t)(missing / total * 1e6 + 0.5) : 0;
+    ppm = total > 0.0 ? missing / total * 1e6 : 0.0;
+    return (uint32_t)ppm + ((double)(uint32_t)ppm < ppm ? 1 : 0);
 }
 
 void gather_on_merged(struct gather *gather, const struct gather_event *event)
