@@ -66,10 +66,17 @@ void gather_journal(struct gather *gather)
     effect->journal.len = len;
 }
 
-static void forget_records(struct gather *gather)
+void gather_forget_replaced(struct gather *gather)
+{
+    while (gather->n_replaced > 0)
+        free(gather->replaced[--gather->n_replaced]);
+}
+
+static void forget_step(struct gather *gather)
 {
     while (gather->n_records > 0)
         free(gather->records[--gather->n_records]);
+    gather_forget_replaced(gather);
 }
 
 void gather_keep(struct gather *gather, struct blob *blob)
@@ -82,12 +89,17 @@ void gather_keep(struct gather *gather, struct blob *blob)
         gather->err = err;
         return;
     }
-    copy = realloc(blob->at, len);
+    copy = malloc(len);
     if (copy == NULL) {
         gather->err = CHOIR_ERR_MEMORY;
         return;
     }
     memcpy(copy, gather->scratch, len);
+    // An effect of this step may still point to the old body.
+    if (blob->at != NULL) {
+        assert(gather->n_replaced < GATHER_REPLACED_MAX);
+        gather->replaced[gather->n_replaced++] = blob->at;
+    }
     *blob = (struct blob){.at = copy, .len = len};
 }
 
@@ -213,7 +225,7 @@ void gather_free(struct gather *gather)
 {
     if (gather == NULL)
         return;
-    forget_records(gather);
+    forget_step(gather);
     for (size_t i = 0; i < SAID_STEPS; i++)
         free(gather->said[i].at);
     free(gather->close.at);
@@ -355,7 +367,7 @@ static void begin_step(struct gather *gather, const struct gather_event *event,
     gather->event = event;
     gather->err = CHOIR_OK;
     gather->n_small = 0;
-    forget_records(gather);
+    forget_step(gather);
     if (event->now_ms > gather->now_ms)
         gather->now_ms = event->now_ms;
 }

@@ -230,6 +230,7 @@ static enum choir_err replay_end(struct gather *gather, const struct journal_end
     end->text[0] = '\0';
     gather->err = CHOIR_OK;
     gather_keep(gather, &gather->end);
+    gather_forget_replaced(gather); // no effects are out
     memcpy(gather->end_run, gather->run.run, MESSAGE_RUN_BYTES);
     gather_clear_attempt(gather);
     gather->running = false;

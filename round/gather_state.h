@@ -19,6 +19,7 @@ enum {
     GATHER_SMALL_BYTES = 512,
     GATHER_SMALL_MAX = 8,
     GATHER_RECORDS_MAX = 6,
+    GATHER_REPLACED_MAX = 16,
 };
 
 /* The steps in which sites speak; the phase of step s is GATHER_OPEN + s. */
@@ -107,6 +108,8 @@ struct gather {
     struct site_set to[GATHER_EFFECTS_MAX];
     uint8_t *records[GATHER_RECORDS_MAX]; // of this step
     size_t n_records;
+    uint8_t *replaced[GATHER_REPLACED_MAX]; // bodies that effects of this step may point to
+    size_t n_replaced;
     struct message message; // the one being handled
     struct message answer;  // the one being written
     struct said list;
@@ -119,8 +122,9 @@ void gather_report(struct gather *gather, enum message_code code, uint32_t site,
                    ...) CHOIR_PRINTF(4, 5);
 /* gather->record as a JOURNAL effect. */
 void gather_journal(struct gather *gather);
-/* Encodes gather->answer into *blob. */
+/* Encodes gather->answer into *blob; the old body lives until the end of the step. */
 void gather_keep(struct gather *gather, struct blob *blob);
+void gather_forget_replaced(struct gather *gather);
 /* Sends a kept body of this round and attempt; `to` is copied. Nothing if `to` is empty. */
 void gather_send(struct gather *gather, enum message_kind kind, const struct blob *blob,
                  const uint8_t transcript[static HASH_BYTES], const struct site_set *to);

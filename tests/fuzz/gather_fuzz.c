@@ -18,7 +18,7 @@ enum { STEPS_MAX = 120, SITES = 3 };
 struct run {
     struct gather *gather, *replica; // the replica only replays what is journaled
     uint64_t now_ms;
-    uint8_t r0[HASH_BYTES];
+    uint8_t r0[HASH_BYTES], sent[HASH_BYTES];
     struct gather_run terms;
 };
 
@@ -49,6 +49,8 @@ static void look_at(struct run *run, const struct gather_effects *effects)
         if (effect->kind == GATHER_DO_JOURNAL &&
             gather_replay(run->replica, effect->journal.record, effect->journal.len) != CHOIR_OK)
             abort();
+        if (effect->kind == GATHER_DO_SEND) // every body is still there when it is sent
+            hash_bytes(run->sent, effect->send.body, effect->send.body_len);
         if (effect->kind == GATHER_DO_OPENED)
             memcpy(run->r0, effect->opened.r0, HASH_BYTES);
         if (effect->kind == GATHER_DO_MERGE && effect->merge.sites->n < run->terms.min_sites)

@@ -19,7 +19,7 @@ enum { STEPS_MAX = 200 };
 struct run {
     struct site *site;
     uint64_t now_ms;
-    uint8_t r0[HASH_BYTES];
+    uint8_t r0[HASH_BYTES], sent[HASH_BYTES];
     bool revealed;
 };
 
@@ -48,6 +48,8 @@ static void look_at(struct run *run, const struct site_effects *effects)
     for (size_t i = 0; i < effects->n; i++) {
         const struct site_effect *effect = &effects->item[i];
 
+        if (effect->kind == SITE_DO_SEND)
+            hash_bytes(run->sent, effect->send.body, effect->send.body_len);
         if (effect->kind == SITE_DO_STORE_MARK)
             run->revealed = effect->mark.revealed;
         if (effect->kind == SITE_DO_SEND && effect->send.kind == MESSAGE_UNMASK && !run->revealed)

@@ -14,7 +14,7 @@
 #include "round/journal.h"
 #include "round/transcript.h"
 
-enum { N = 4, RECORDS = 64, DEADLINE_MS = 10000, BEAT_MS = 1000 };
+enum { N = 4, RECORDS = 128, DEADLINE_MS = 10000, BEAT_MS = 1000 };
 
 static struct gather *gather;
 static struct gather_effects effects;
@@ -350,6 +350,26 @@ static void a_round_goes_on_without_a_site_that_stays_silent_and_says_so(void **
     assert_int_equal(the(GATHER_DO_CLOSED)->closed.missing_ppm, 250000);
 }
 
+static void a_missing_share_is_never_rounded_to_none(void **state)
+{
+    (void)state;
+    happens((struct gather_event){.kind = GATHER_STOP});
+    for (size_t i = 0; i < 3; i++)
+        run.site[i].nominal_size = 10000000;
+    run.site[3].nominal_size = 1;
+    happens((struct gather_event){.kind = GATHER_START, .run = &run});
+    to_masked();
+    for (uint32_t id = 1; id <= 3; id++)
+        uploads(id);
+    time_passes(DEADLINE_MS);
+    for (uint32_t id = 1; id <= 3; id++)
+        consents(id);
+    for (uint32_t id = 1; id <= 3; id++)
+        unmasks(id);
+    happens((struct gather_event){.kind = GATHER_MERGED, .round = 1});
+    assert_int_equal(find(GATHER_DO_CLOSED)->closed.missing_ppm, 1);
+}
+
 static void a_deadline_waits_for_a_site_that_is_working(void **state)
 {
     (void)state;
@@ -531,6 +551,18 @@ static void a_late_vector_is_never_added(void **state)
     assert_non_null(sent(MESSAGE_ATTEMPT_ABANDONED));
 }
 
+static void a_journal_of_many_runs_is_taken_back(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 30; i++) {
+        happens((struct gather_event){.kind = GATHER_STOP});
+        happens((struct gather_event){.kind = GATHER_START, .run = &run});
+    }
+    starts_again();
+    assert_int_equal(status.phase, GATHER_WAITING);
+    assert_int_equal(status.round, 1);
+}
+
 static void a_merge_that_fails_ends_the_run(void **state)
 {
     (void)state;
@@ -553,6 +585,7 @@ int main(void)
         TEST(a_round_closes_as_soon_as_everybody_has_answered),
         TEST(too_few_sites_give_a_reason_to_wait),
         TEST(a_round_goes_on_without_a_site_that_stays_silent_and_says_so),
+        TEST(a_missing_share_is_never_rounded_to_none),
         TEST(a_deadline_waits_for_a_site_that_is_working),
         TEST(a_repeated_message_gets_the_stored_answer),
         TEST(two_different_messages_suspend_the_site_with_both_as_evidence),
@@ -565,6 +598,7 @@ int main(void)
         TEST(an_old_session_that_joins_again_changes_nothing),
         TEST(a_message_before_join_is_refused),
         TEST(a_late_vector_is_never_added),
+        TEST(a_journal_of_many_runs_is_taken_back),
         TEST(a_merge_that_fails_ends_the_run),
     };
 
