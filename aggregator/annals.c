@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/now.h"
-#include "ledger/log.h"
+#include "ledger/fedlog.h"
 #include "round/journal.h"
 
 struct annals_step {
@@ -15,7 +15,7 @@ struct annals_step {
 };
 
 struct annals {
-    struct log *log;
+    struct fedlog *log;
     uint64_t roster_epoch;          // newest one noted
     uint8_t run[MESSAGE_RUN_BYTES]; // newest run
     bool started, ended;
@@ -72,7 +72,7 @@ static enum choir_err append(struct annals *annals)
     enum choir_err err;
 
     annals->entry.time = now_unix();
-    err = log_append(annals->log, &annals->entry);
+    err = fedlog_append(annals->log, &annals->entry);
     return err != CHOIR_OK ? err : note(annals, 0, &annals->entry);
 }
 
@@ -116,14 +116,14 @@ enum choir_err annals_open(const char *path, const struct roster *roster,
 
     if (annals == NULL)
         return CHOIR_ERR_MEMORY;
-    err = log_open(path, public_key, secret_key, &annals->log);
+    err = fedlog_open(path, public_key, secret_key, &annals->log);
     if (err == CHOIR_ERR_MISSING) {
-        err = log_create(path, roster->name, roster->federation, public_key, secret_key);
+        err = fedlog_create(path, roster->name, roster->federation, public_key, secret_key);
         if (err == CHOIR_OK)
-            err = log_open(path, public_key, secret_key, &annals->log);
+            err = fedlog_open(path, public_key, secret_key, &annals->log);
     }
     if (err == CHOIR_OK)
-        err = log_each(annals->log, note, annals);
+        err = fedlog_each(annals->log, note, annals);
     if (err == CHOIR_OK)
         err = note_roster(annals, roster);
     if (err != CHOIR_OK) {
@@ -138,7 +138,7 @@ void annals_close(struct annals *annals)
 {
     if (annals == NULL)
         return;
-    log_close(annals->log);
+    fedlog_close(annals->log);
     free(annals);
 }
 
@@ -146,7 +146,7 @@ void annals_head(const struct annals *annals, struct tree_head *head)
 {
     struct head signed_head;
 
-    log_head(annals->log, &signed_head);
+    fedlog_head(annals->log, &signed_head);
     head->size = signed_head.size;
     memcpy(head->root, signed_head.root, HASH_BYTES);
 }
@@ -304,5 +304,5 @@ enum choir_err annals_catch_up(struct annals *annals, const uint8_t roster_hash[
 
 enum choir_err annals_export(struct annals *annals, const char *path)
 {
-    return log_export(annals->log, AT_FDCWD, path);
+    return fedlog_export(annals->log, AT_FDCWD, path);
 }

@@ -145,8 +145,8 @@ void federation_log_round(struct federation *federation, uint64_t round)
 
     hash_model(federation, round - 1, open.step.model_hash);
     hash_model(federation, round, close.step.model_hash);
-    must(log_append(federation->log, &open));
-    must(log_append(federation->log, &close));
+    must(fedlog_append(federation->log, &open));
+    must(fedlog_append(federation->log, &close));
 }
 
 static void make_roster(struct federation *federation, const uint8_t *root_secret)
@@ -164,14 +164,14 @@ static void begin_log(struct federation *federation, const uint8_t *secret)
     const struct roster *roster = &federation->roster;
     struct entry start = step_of(ENTRY_RUN_START, 0);
 
-    must(log_create(path_of(federation, "log.db"), "test", roster->federation,
-                    roster->aggregator.sign_key, secret));
-    must(log_open(path_of(federation, "log.db"), roster->aggregator.sign_key, secret,
-                  &federation->log));
+    must(fedlog_create(path_of(federation, "log.db"), "test", roster->federation,
+                       roster->aggregator.sign_key, secret));
+    must(fedlog_open(path_of(federation, "log.db"), roster->aggregator.sign_key, secret,
+                     &federation->log));
     memcpy(start.step.plan_hash, federation->plan_hash, HASH_BYTES);
     memcpy(start.step.roster_hash, roster->hash, HASH_BYTES);
     hash_model(federation, 0, start.step.model_hash);
-    must(log_append(federation->log, &start));
+    must(fedlog_append(federation->log, &start));
 }
 
 void federation_make(struct federation *federation)
@@ -216,7 +216,7 @@ void federation_export(struct federation *federation)
 {
     must(ledger_export(federation->ledgers[0], AT_FDCWD, path_of(federation, "out/site1.ledger")));
     must(ledger_export(federation->ledgers[1], AT_FDCWD, path_of(federation, "out/site2.ledger")));
-    must(log_export(federation->log, AT_FDCWD, path_of(federation, "out/federation.log")));
+    must(fedlog_export(federation->log, AT_FDCWD, path_of(federation, "out/federation.log")));
 }
 
 void federation_remove(struct federation *federation)
@@ -225,7 +225,7 @@ void federation_remove(struct federation *federation)
 
     for (size_t i = 0; i < FEDERATION_SITES; i++)
         ledger_close(federation->ledgers[i]);
-    log_close(federation->log);
+    fedlog_close(federation->log);
     roster_release(&federation->roster);
     snprintf(command, sizeof command, "rm -rf '%s'", federation->folder);
     // NOLINTNEXTLINE(cert-env33-c,concurrency-mt-unsafe): a folder that the test itself named

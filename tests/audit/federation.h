@@ -6,8 +6,8 @@
 #include <stdint.h>
 
 #include "crypto/hash.h"
+#include "ledger/fedlog.h"
 #include "ledger/ledger.h"
-#include "ledger/log.h"
 #include "wire/roster.h"
 
 enum { FEDERATION_SITES = 2, FEDERATION_ROUNDS = 2 };
@@ -18,7 +18,7 @@ struct federation {
     uint8_t plan_hash[HASH_BYTES];
     struct roster roster;
     struct ledger *ledgers[FEDERATION_SITES];
-    struct log *log;
+    struct fedlog *log;
 };
 
 /* Makes it, runs it, exports it. Aborts if anything fails. */

@@ -1,4 +1,4 @@
-#include "ledger/log.h"
+#include "ledger/fedlog.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -21,13 +21,13 @@ static const uint8_t federation[ENTRY_ID_BYTES] = {9};
 
 static int open_log(void **state)
 {
-    struct log *log = NULL;
+    struct fedlog *log = NULL;
 
     sample_folder(folder);
     snprintf(path, sizeof path, "%s/federation.db", folder);
     sign_keypair(public_key, secret_key);
-    if (log_create(path, "lenders", federation, public_key, secret_key) != CHOIR_OK ||
-        log_open(path, public_key, secret_key, &log) != CHOIR_OK)
+    if (fedlog_create(path, "lenders", federation, public_key, secret_key) != CHOIR_OK ||
+        fedlog_open(path, public_key, secret_key, &log) != CHOIR_OK)
         return -1;
     *state = log;
     return 0;
@@ -35,7 +35,7 @@ static int open_log(void **state)
 
 static int close_and_remove(void **state)
 {
-    log_close(*state);
+    fedlog_close(*state);
     sample_remove(folder);
     return 0;
 }
@@ -65,14 +65,14 @@ static void appended_entries_survive_a_restart(void **state)
     struct head before, after;
     size_t n = 0;
 
-    assert_int_equal(log_append(*state, &entry), CHOIR_OK);
-    log_head(*state, &before);
-    log_close(*state);
+    assert_int_equal(fedlog_append(*state, &entry), CHOIR_OK);
+    fedlog_head(*state, &before);
+    fedlog_close(*state);
     *state = NULL;
-    assert_int_equal(log_open(path, public_key, secret_key, (struct log **)state), CHOIR_OK);
-    log_head(*state, &after);
+    assert_int_equal(fedlog_open(path, public_key, secret_key, (struct fedlog **)state), CHOIR_OK);
+    fedlog_head(*state, &after);
     assert_memory_equal(&before, &after, sizeof before);
-    assert_int_equal(log_each(*state, count_entry, &n), CHOIR_OK);
+    assert_int_equal(fedlog_each(*state, count_entry, &n), CHOIR_OK);
     assert_int_equal(n, 2);
 }
 
@@ -80,17 +80,17 @@ static void an_entry_of_a_ledger_is_refused(void **state)
 {
     struct entry entry = {.kind = ENTRY_COMMIT, .spend = sample_spend(1, 1)};
 
-    assert_int_equal(log_append(*state, &entry), CHOIR_ERR_FORMAT);
+    assert_int_equal(fedlog_append(*state, &entry), CHOIR_ERR_FORMAT);
 }
 
 static void another_key_does_not_open_it(void **state)
 {
     uint8_t other_key[SIGN_PUBLIC_BYTES], other_secret[SIGN_SECRET_BYTES];
 
-    log_close(*state);
+    fedlog_close(*state);
     *state = NULL;
     sign_keypair(other_key, other_secret);
-    assert_int_equal(log_open(path, other_key, other_secret, (struct log **)state),
+    assert_int_equal(fedlog_open(path, other_key, other_secret, (struct fedlog **)state),
                      CHOIR_ERR_FORGED);
 }
 
@@ -103,9 +103,9 @@ static void an_export_checks_good(void **state)
     char out[160];
     size_t len = 0;
 
-    assert_int_equal(log_append(*state, &entry), CHOIR_OK);
+    assert_int_equal(fedlog_append(*state, &entry), CHOIR_OK);
     snprintf(out, sizeof out, "%s/federation.log", folder);
-    assert_int_equal(log_export(*state, AT_FDCWD, out), CHOIR_OK);
+    assert_int_equal(fedlog_export(*state, AT_FDCWD, out), CHOIR_OK);
     assert_int_equal(file_read(out, LEDGERFILE_BYTES_MAX, &bytes, &len), CHOIR_OK);
     assert_int_equal(ledgerfile_read(bytes, len, &file), CHOIR_OK);
     assert_int_equal(file.n_lines, 2);

@@ -1,4 +1,4 @@
-#include "ledger/log.h"
+#include "ledger/fedlog.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,14 +7,14 @@
 #include "base/now.h"
 #include "ledger/store.h"
 
-struct log {
+struct fedlog {
     struct store store;
 };
 
-enum choir_err log_create(const char *path, const char *name,
-                          const uint8_t federation[static ENTRY_ID_BYTES],
-                          const uint8_t public_key[static SIGN_PUBLIC_BYTES],
-                          const uint8_t secret_key[static SIGN_SECRET_BYTES])
+enum choir_err fedlog_create(const char *path, const char *name,
+                             const uint8_t federation[static ENTRY_ID_BYTES],
+                             const uint8_t public_key[static SIGN_PUBLIC_BYTES],
+                             const uint8_t secret_key[static SIGN_SECRET_BYTES])
 {
     struct entry genesis = {.kind = ENTRY_GENESIS, .time = now_unix()};
 
@@ -27,11 +27,11 @@ enum choir_err log_create(const char *path, const char *name,
     return store_create(path, "", &genesis, secret_key, NULL, 0);
 }
 
-enum choir_err log_open(const char *path, const uint8_t public_key[static SIGN_PUBLIC_BYTES],
-                        const uint8_t secret_key[static SIGN_SECRET_BYTES], struct log **out)
+enum choir_err fedlog_open(const char *path, const uint8_t public_key[static SIGN_PUBLIC_BYTES],
+                           const uint8_t secret_key[static SIGN_SECRET_BYTES], struct fedlog **out)
 {
     enum choir_err err;
-    struct log *log = calloc(1, sizeof *log);
+    struct fedlog *log = calloc(1, sizeof *log);
 
     if (log == NULL)
         return CHOIR_ERR_MEMORY;
@@ -47,11 +47,11 @@ enum choir_err log_open(const char *path, const uint8_t public_key[static SIGN_P
     *out = log;
     log = NULL;
 out:
-    log_close(log);
+    fedlog_close(log);
     return err;
 }
 
-void log_close(struct log *log)
+void fedlog_close(struct fedlog *log)
 {
     if (log == NULL)
         return;
@@ -59,7 +59,7 @@ void log_close(struct log *log)
     free(log);
 }
 
-enum choir_err log_append(struct log *log, const struct entry *entry)
+enum choir_err fedlog_append(struct fedlog *log, const struct entry *entry)
 {
     enum choir_err err;
     uint64_t index = 0;
@@ -78,17 +78,17 @@ enum choir_err log_append(struct log *log, const struct entry *entry)
     return err;
 }
 
-void log_head(const struct log *log, struct head *head)
+void fedlog_head(const struct fedlog *log, struct head *head)
 {
     *head = log->store.head;
 }
 
-enum choir_err log_each(struct log *log, log_visit *visit, void *context)
+enum choir_err fedlog_each(struct fedlog *log, fedlog_visit *visit, void *context)
 {
     return store_each(&log->store, visit, context);
 }
 
-enum choir_err log_export(struct log *log, int dir_fd, const char *path)
+enum choir_err fedlog_export(struct fedlog *log, int dir_fd, const char *path)
 {
     return store_export(&log->store, dir_fd, path);
 }
