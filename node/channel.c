@@ -53,13 +53,13 @@ enum choir_err channel_send(int end, const void *message, size_t len, int carrie
     union control_room room;
     struct iovec piece = {.iov_len = len};
     struct msghdr header = {.msg_iov = &piece, .msg_iovlen = 1};
-    ssize_t sent;
 
     memcpy(&piece.iov_base, &message, sizeof message); // sendmsg() does not write to it
     if (carried >= 0)
         attach(&header, &room, carried);
     for (;;) {
-        sent = sendmsg(end, &header, MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t sent = sendmsg(end, &header, MSG_NOSIGNAL | MSG_DONTWAIT);
+
         if (sent >= 0)
             return (size_t)sent == len ? CHOIR_OK : CHOIR_ERR_IO;
         if (errno == EPIPE || errno == ECONNRESET || errno == ENOTCONN)

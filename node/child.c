@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -27,7 +27,7 @@ static void become(int supervisor, int peer, pid_t parent, char *const arguments
     int parked[2];
 
     (void)sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)pthread_sigmask(SIG_SETMASK, &none, NULL);
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 || getppid() != parent)
         _exit(EXIT_NOT_STARTED);
     parked[0] = fcntl(supervisor, F_DUPFD, PARKED_FIRST);
@@ -40,20 +40,18 @@ static void become(int supervisor, int peer, pid_t parent, char *const arguments
     _exit(EXIT_NOT_STARTED);
 }
 
+// execv() takes its strings without const and leaves them as they are.
+static char *word(const char *text)
+{
+    char *same;
+
+    memcpy(&same, &text, sizeof same);
+    return same;
+}
+
 enum choir_err child_start(struct child *child, enum child_role role, int peer,
                            const char *site_path, bool log_json, const struct role_secret *secret)
 {
-    // execv() takes its strings without const and leaves them as they are.
-    union {
-        const char *in;
-        char *out;
-    } words[] = {{.in = "choir-node"},
-                 {.in = commands[role]},
-                 {.in = "--site"},
-                 {.in = site_path},
-                 {.in = log_json ? "--log-json" : NULL}};
-    char *arguments[] = {words[0].out, words[1].out, words[2].out,
-                         words[3].out, words[4].out, NULL};
     pid_t parent = getpid(), pid;
     enum choir_err err;
     int ends[2];
@@ -67,8 +65,16 @@ enum choir_err child_start(struct child *child, enum child_role role, int peer,
         close(ends[1]);
         return CHOIR_ERR_IO;
     }
-    if (pid == 0)
+    if (pid == 0) {
+        char *arguments[] = {word("choir-node"),
+                             word(commands[role]),
+                             word("--site"),
+                             word(site_path),
+                             log_json ? word("--log-json") : NULL,
+                             NULL};
+
         become(ends[1], peer, parent, arguments);
+    }
     close(ends[1]);
     child->pid = pid;
     child->end = ends[0];

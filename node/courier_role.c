@@ -83,12 +83,22 @@ static enum choir_err connect_sealed(const struct membership *member, const stru
                : complain(err, "seccomp", "the courier cannot be sealed on this system");
 }
 
+static bool same_report(const struct role_report *a, const struct role_report *b)
+{
+    const struct site_status *x = &a->status, *y = &b->status;
+
+    return a->ready == b->ready && x->linked == y->linked && x->in_run == y->in_run &&
+           memcmp(x->run, y->run, sizeof x->run) == 0 && x->round == y->round &&
+           x->rounds == y->rounds && x->attempt == y->attempt && x->activity == y->activity &&
+           strcmp(a->waits, b->waits) == 0;
+}
+
 static void tell_supervisor(struct connection *connection)
 {
     struct role_report now;
 
     courier_report(connection->courier, &now);
-    if (memcmp(&now, &connection->told, sizeof now) == 0)
+    if (same_report(&now, &connection->told))
         return;
     if (channel_send(ROLE_SUPERVISOR, &now, sizeof now, -1) == CHOIR_OK)
         connection->told = now;

@@ -170,6 +170,7 @@ enum choir_err home_each_plan(const struct home *home, enum home_folder folder, 
     if (err != CHOIR_OK)
         return err;
     // One thread reads this stream.
+    // cppcheck-suppress readdirCalled
     while (err == CHOIR_OK && (item = readdir(list)) != NULL) { // NOLINT(concurrency-mt-unsafe)
         uint8_t hash[HASH_BYTES], *bytes = NULL;
         size_t len;

@@ -22,7 +22,7 @@
 
 enum {
     HOME_OFFERED_MAX = 64, // offered plans that are kept at most
-    HOME_NAME_MAX = 2 * HASH_BYTES + sizeof ".json",
+    HOME_NAME_MAX = HASH_BYTES + HASH_BYTES + sizeof ".json",
 };
 
 enum home_folder {

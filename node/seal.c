@@ -19,6 +19,7 @@
 #define FS_TRUNCATE  (UINT64_C(1) << 14)
 #define FS_IOCTL_DEV (UINT64_C(1) << 15)
 
+enum { SOCKET_KIND = 0xf }; // of socket()'s type: the rest are flags
 enum { ABI_REFER = 2, ABI_TRUNCATE = 3, ABI_IOCTL_DEV = 5 };
 
 // Needed by both: memory, time, waiting, files that are open already, the end.
@@ -94,6 +95,19 @@ static const int deadly_calls[] = {
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
+// The bits `mask` of argument number `arg` are `value`. Descriptors and flags are ints: the kernel
+// looks at the low 32 bits only, so they are all that is compared.
+static struct scmp_arg_cmp where(unsigned arg, uint32_t mask, uint32_t value)
+{
+    return (struct scmp_arg_cmp){
+        .arg = arg, .op = SCMP_CMP_MASKED_EQ, .datum_a = mask, .datum_b = value};
+}
+
+static struct scmp_arg_cmp equals(unsigned arg, int value)
+{
+    return where(arg, UINT32_MAX, (uint32_t)value);
+}
+
 static bool allow_all(scmp_filter_ctx filter, const int *calls, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -113,8 +127,8 @@ static bool kill_all(scmp_filter_ctx filter)
 // Memory that can be run is never made again; signals go only to this process (abort()).
 static bool allow_common(scmp_filter_ctx filter)
 {
-    const struct scmp_arg_cmp not_executable = SCMP_A2_64(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0);
-    const struct scmp_arg_cmp self = SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)getpid());
+    const struct scmp_arg_cmp not_executable = where(2, PROT_EXEC, 0);
+    const struct scmp_arg_cmp self = equals(0, getpid());
 
     return allow_all(filter, common_calls, COUNT(common_calls)) &&
            seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, &not_executable) ==
@@ -126,13 +140,13 @@ static bool allow_common(scmp_filter_ctx filter)
 
 static bool allow_in_folder(scmp_filter_ctx filter, int folder, const int *folders, size_t n)
 {
-    const struct scmp_arg_cmp here = SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)folder);
+    const struct scmp_arg_cmp here = equals(0, folder);
 
     if (seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1, &here) != 0 ||
         seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(unlinkat), 1, &here) != 0)
         return false;
     for (size_t i = 0; i < n; i++) {
-        const struct scmp_arg_cmp both[] = {here, SCMP_A2_32(SCMP_CMP_EQ, (uint32_t)folders[i])};
+        const struct scmp_arg_cmp both[] = {here, equals(2, folders[i])};
 
         if (seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(renameat), 2, both) != 0 ||
             seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(renameat2), 2, both) != 0)
@@ -153,12 +167,12 @@ static bool allow_vault(scmp_filter_ctx filter, const int *folders, size_t n)
 
 static bool allow_courier(scmp_filter_ctx filter)
 {
-    static const uint32_t families[] = {AF_INET, AF_INET6};
+    static const int families[] = {AF_INET, AF_INET6};
 
     for (size_t i = 0; i < COUNT(families); i++) {
         const struct scmp_arg_cmp tcp[] = {
-            SCMP_A0_32(SCMP_CMP_EQ, families[i]),
-            SCMP_A1_32(SCMP_CMP_MASKED_EQ, 0xf, SOCK_STREAM),
+            equals(0, families[i]),
+            where(1, SOCKET_KIND, SOCK_STREAM),
         };
 
         if (seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2, tcp) != 0)
@@ -167,7 +181,7 @@ static bool allow_courier(scmp_filter_ctx filter)
     // glibc's fstat() and nothing by name: newfstatat(fd, "", .., AT_EMPTY_PATH).
     return allow_all(filter, courier_calls, COUNT(courier_calls)) &&
            seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(newfstatat), 1,
-                            SCMP_A3_32(SCMP_CMP_EQ, AT_EMPTY_PATH)) == 0;
+                            equals(3, AT_EMPTY_PATH)) == 0;
 }
 
 enum choir_err seal_calls(enum seal_role role, const int *folders, size_t n)

@@ -177,9 +177,10 @@ static const char *activity_text(const struct site_status *status)
     return (unsigned)status->activity < MESSAGE_ACTIVITIES ? texts[status->activity] : "?";
 }
 
-static void status_text(const struct supervisor *supervisor, char text[static CLIENT_TEXT_MAX])
+static void answer_status(const struct supervisor *supervisor, int client)
 {
     const struct site_status *status = &supervisor->report.status;
+    char text[CLIENT_TEXT_MAX];
     size_t len;
 
     len = (size_t)snprintf(text, CLIENT_TEXT_MAX, "%s: %s", supervisor->member->config->name,
@@ -193,6 +194,7 @@ static void status_text(const struct supervisor *supervisor, char text[static CL
                              status->round, status->rounds, status->attempt, activity_text(status));
     if (supervisor->report.waits[0] != '\0' && len < CLIENT_TEXT_MAX)
         (void)snprintf(text + len, CLIENT_TEXT_MAX - len, "\n%s", supervisor->report.waits);
+    answer_client(client, CONTROL_OK, text);
 }
 
 // Passes the question on to the vault, whose answer comes later.
@@ -211,7 +213,6 @@ static void ask_vault(struct supervisor *supervisor, int client, enum control_ki
 
 static void take_client(struct supervisor *supervisor)
 {
-    char text[CLIENT_TEXT_MAX];
     enum control_kind kind;
     uint8_t *payload = NULL;
     size_t len;
@@ -229,12 +230,10 @@ static void take_client(struct supervisor *supervisor)
         return;
     }
     free(payload);
-    if (kind == CONTROL_STATUS) {
-        status_text(supervisor, text);
-        answer_client(client, CONTROL_OK, text);
-    } else {
+    if (kind == CONTROL_STATUS)
+        answer_status(supervisor, client);
+    else
         answer_client(client, CONTROL_FAILED, "a node does not answer to this");
-    }
     close(client);
 }
 
@@ -395,7 +394,7 @@ static enum choir_err open_signals(struct supervisor *supervisor)
     (void)sigaddset(&wanted, SIGINT);
     (void)sigaddset(&wanted, SIGCHLD);
     (void)signal(SIGPIPE, SIG_IGN);
-    if (sigprocmask(SIG_BLOCK, &wanted, NULL) != 0)
+    if (pthread_sigmask(SIG_BLOCK, &wanted, NULL) != 0)
         return CHOIR_ERR_IO;
     supervisor->signals = signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK);
     return supervisor->signals < 0 ? CHOIR_ERR_IO : CHOIR_OK;
@@ -468,7 +467,7 @@ int supervisor_run(const char *site_path, const struct membership *member, const
     return err == CHOIR_OK ? supervisor.status : EXIT_FAILURE;
 }
 
-enum choir_err supervisor_ask(const char *state_dir, int kind, bool json, char **text)
+enum choir_err supervisor_ask(const char *state_dir, enum control_kind kind, bool json, char **text)
 {
     const uint8_t flag = json ? 1 : 0;
     char path[64];
@@ -485,7 +484,7 @@ enum choir_err supervisor_ask(const char *state_dir, int kind, bool json, char *
     close(state);
     if (err != CHOIR_OK)
         return err;
-    err = control_send(fd, (enum control_kind)kind, &flag, sizeof flag);
+    err = control_send(fd, kind, &flag, sizeof flag);
     if (err == CHOIR_OK)
         err = control_receive(fd, &answer, &payload, &len);
     close(fd);

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 
 #include "node/membership.h"
+#include "ops/control.h"
 
 #define SUPERVISOR_SOCKET "node.sock" // in the state folder
 
@@ -22,7 +23,7 @@ int supervisor_run(const char *site_path, const struct membership *member, const
 
 /* Asks a running node over its control socket: CHOIR_OK and *text (the caller's, free); or
  * CHOIR_ERR_MISSING if none runs; CHOIR_ERR_REFUSED with *text as the reason; CHOIR_ERR_PEER. */
-CHOIR_MUST_CHECK enum choir_err supervisor_ask(const char *state_dir, int kind, bool json,
-                                               char **text);
+CHOIR_MUST_CHECK enum choir_err supervisor_ask(const char *state_dir, enum control_kind kind,
+                                               bool json, char **text);
 
 #endif

@@ -192,9 +192,10 @@ static void add_head(struct line *line, uint64_t unix_ms, enum log_level level, 
 size_t log_format(char text[static LOG_LINE_MAX], uint64_t unix_ms, enum log_level level,
                   const char *event, const struct log_field *fields, size_t n_fields)
 {
-    struct line line = {.text = text, .max = LOG_LINE_MAX - LINE_TAIL};
+    struct line line = {.max = LOG_LINE_MAX - LINE_TAIL};
     bool cut;
 
+    line.text = text;
     add_head(&line, unix_ms, level, event);
     for (size_t i = 0; i < n_fields; i++)
         add_field(&line, &fields[i]);

@@ -44,9 +44,9 @@ struct log_field {
     } as;
 };
 
-/* Sets what stands in every line: `who` (a program or site name; kept, must live on), JSON or
+/* Sets what stands in every line: `name` (a program or site name; kept, must live on), JSON or
  * text, and the lowest level that is written. Called once, at the start of a process. */
-void log_start(const char *who, bool json, enum log_level lowest);
+void log_start(const char *name, bool json, enum log_level lowest);
 
 /* Where lines go; standard error until this is called. */
 void log_to(int fd);
@@ -100,7 +100,7 @@ void log_fields(enum log_level level, const char *event, const struct log_field 
 
 /* Formats the line without writing it: what log_fields() writes, with the given time in
  * milliseconds since 1970. Returns its length, the ending newline included. */
-size_t log_format(char line[static LOG_LINE_MAX], uint64_t unix_ms, enum log_level level,
+size_t log_format(char text[static LOG_LINE_MAX], uint64_t unix_ms, enum log_level level,
                   const char *event, const struct log_field *fields, size_t n_fields);
 
 #endif

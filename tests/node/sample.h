@@ -23,7 +23,7 @@ static inline void sample_remove(const char *folder)
     char command[SAMPLE_PATH + 16];
 
     (void)snprintf(command, sizeof command, "rm -rf %s", folder);
-    if (system(command) != 0) // NOLINT(cert-env33-c)
+    if (system(command) != 0) // NOLINT(cert-env33-c,concurrency-mt-unsafe)
         abort();
 }
 
