@@ -1,0 +1,230 @@
+"""choir-node as real processes: seals, restarts, the end in order, and what its commands answer."""
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from datetime import datetime
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
+import tap  # noqa: E402
+import federation as fed  # noqa: E402
+
+LENDERS = os.path.join(tap.ROOT, "examples", "lenders")
+START_MS, NODE_KIB = 100, 32 << 10
+SLOW = 10 if os.environ.get("CHOIR_SLOW") else 1  # sanitizers
+
+
+def one_node(folder, aggregator=True):
+    federation, _ = fed.from_example(LENDERS, folder, tap.BUILD)
+    if aggregator:
+        federation.start_aggregator()
+    federation.start_node("west")
+    return federation
+
+
+def log_of(federation):
+    with open(federation.sites["west"].log, encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
+def wait_for_log(federation, word, times=1):
+    federation.wait_for(lambda: log_of(federation).count(word) >= times, f"{word} in the log")
+
+
+def children(parent):
+    """{"vault": pid, "courier": pid} of a supervisor."""
+    found = {}
+    for name in os.listdir("/proc"):
+        try:
+            with open(f"/proc/{name}/stat", encoding="ascii") as file:
+                if int(file.read().rsplit(")", 1)[1].split()[1]) != parent:
+                    continue
+            with open(f"/proc/{name}/cmdline", encoding="utf-8") as file:
+                words = file.read().split("\0")
+        except (OSError, ValueError, IndexError):
+            continue
+        if len(words) > 1 and words[1].startswith("role-"):
+            found[words[1][5:]] = int(name)
+    return found
+
+
+def field(pid, file, name):
+    try:
+        with open(f"/proc/{pid}/{file}", encoding="ascii") as lines:
+            return next(line.split()[1] for line in lines if line.startswith(name + ":"))
+    except PermissionError as reason:
+        raise tap.Skip("looking into a process that shuts itself off needs root") from reason
+
+
+def open_files(pid):
+    folder = f"/proc/{pid}/fd"
+    try:
+        return [os.readlink(os.path.join(folder, name)) for name in os.listdir(folder)]
+    except PermissionError as reason:
+        raise tap.Skip("looking into a process that shuts itself off needs root") from reason
+
+
+def command(federation, *words):
+    return subprocess.run([federation.program("choir-node"), *words], capture_output=True,
+                          text=True, timeout=60, check=False, stdin=subprocess.DEVNULL)
+
+
+def vault_and_courier_of_a_running_node_are_sealed(folder):
+    federation = one_node(folder)
+    try:
+        wait_for_log(federation, "connected")
+        pids = children(federation.sites["west"].process.pid)
+        for role in ("vault", "courier"):
+            tap.check(field(pids[role], "status", "Seccomp") == "2", f"{role} has no filter")
+            tap.check(field(pids[role], "status", "NoNewPrivs") == "1", f"{role} may gain rights")
+        vault, courier = open_files(pids["vault"]), open_files(pids["courier"])
+        tap.check(any(path.endswith("west.csv") for path in vault), str(vault))
+        tap.check(any(path.endswith("ledger.db") for path in vault), str(vault))
+        known = [path for path in courier if "/sites/" in path and not path.endswith("node.log")]
+        tap.check(not known, f"the courier has files open: {known}")
+    finally:
+        federation.stop()
+
+
+def a_killed_vault_or_courier_is_started_again(folder):
+    federation = one_node(folder)
+    try:
+        for times, role in enumerate(("vault", "courier"), 2):
+            wait_for_log(federation, " connected", times - 1)
+            before = children(federation.sites["west"].process.pid)
+            os.kill(before[role], signal.SIGKILL)
+            wait_for_log(federation, " connected", times)
+            after = children(federation.sites["west"].process.pid)
+            tap.check(not set(before.values()) & set(after.values()), f"{before} {after}")
+        tap.check("process_died" in log_of(federation), log_of(federation))
+    finally:
+        federation.stop()
+
+
+def both_die_with_their_supervisor(folder):
+    federation = one_node(folder)
+    try:
+        wait_for_log(federation, "connected")
+        node = federation.sites["west"].process
+        pids = children(node.pid)
+        os.kill(node.pid, signal.SIGKILL)  # the supervisor alone
+        node.wait()
+        federation.wait_for(lambda: not any(os.path.exists(f"/proc/{pid}/exe") and
+                                            os.path.realpath(f"/proc/{pid}/exe") ==
+                                            os.path.realpath(federation.program("choir-node"))
+                                            for pid in pids.values()), "vault and courier to die")
+    finally:
+        federation.stop()
+
+
+def sigterm_ends_in_order(folder):
+    federation = one_node(folder)
+    try:
+        wait_for_log(federation, "connected")
+        node = federation.sites["west"].process
+        node.send_signal(signal.SIGTERM)
+        node.wait(timeout=20)
+        tap.check(node.returncode == 0, f"exit {node.returncode}\n{log_of(federation)}")
+        tap.check("node_stopped" in log_of(federation), log_of(federation))
+        tap.check("process_died" not in log_of(federation), log_of(federation))
+    finally:
+        federation.stop()
+
+
+def a_running_node_answers_its_operator(folder):
+    federation = one_node(folder)
+    try:
+        wait_for_log(federation, "connected")
+        config = federation.sites["west"].config
+        federation.wait_for(lambda: federation.run("choir-node", "status", "--site", config)
+                            .startswith("west: connected"), "the node to be welcome")
+        running = json.loads(federation.run("choir-node", "budget", "--site", config, "--json"))
+        out = os.path.join(folder, "west.ledger")
+        federation.run("choir-node", "export", "--site", config, out)
+        tap.check(os.path.getsize(out) > 0, "the export is empty")
+        socket = os.path.join(federation.sites["west"].state, "node.sock")
+        tap.check(os.stat(socket).st_mode & 0o777 == 0o600, "others may open the control socket")
+    finally:
+        federation.stop()
+    stopped = json.loads(federation.run("choir-node", "budget", "--site", config, "--json"))
+    tap.check(running == stopped, f"{running}\n{stopped}")
+    done = command(federation, "status", "--site", config)
+    tap.check(done.returncode == 1 and "no choir-node runs" in done.stderr, done.stderr)
+
+
+def a_second_node_on_the_same_state_is_refused(folder):
+    federation = one_node(folder, aggregator=False)
+    try:
+        wait_for_log(federation, "node_ready")
+        done = command(federation, "run", "--site", federation.sites["west"].config)
+        tap.check(done.returncode == 1 and "another choir-node" in done.stderr, done.stderr)
+        status = federation.run("choir-node", "status", "--site", federation.sites["west"].config)
+        tap.check("not connected" in status and "not been reached" in status, status)
+    finally:
+        federation.stop()
+
+
+def keys_are_made_once_and_an_approval_wants_a_yes(folder):
+    federation, _ = fed.from_example(LENDERS, folder, tap.BUILD)
+    config = federation.sites["west"].config
+    done = command(federation, "keys", "--site", config)
+    tap.check(done.returncode == 1 and "never" in done.stderr, done.stderr)
+    plan = os.path.join(LENDERS, "plan.json")
+    done = command(federation, "approve", "--site", config, plan)
+    tap.check(done.returncode == 1 and "--yes" in done.stderr, done.stderr)
+    tap.check("after this plan" in done.stdout, done.stdout)
+    tap.check(not os.listdir(os.path.join(federation.sites["west"].state, "approved")), "approved")
+    done = command(federation, "approve", "--site", config, "--yes", plan)
+    tap.check(done.returncode == 0 and "Approved" in done.stdout, done.stdout + done.stderr)
+    done = command(federation, "approve", "--site", config, "--yes",
+                   os.path.join(LENDERS, "plan-plain.json"))
+    tap.check(done.returncode == 1 and "mechanism" in done.stderr, done.stderr)
+
+
+def a_wrong_command_line_is_exit_2(folder):
+    federation = fed.Federation(folder, tap.BUILD)
+    for words, expected in (([], "Usage"), (["rnu"], "did you mean run"), (["run"], "--site"),
+                            (["run", "--site"], "--site"), (["run", "--site", "x", "y"], "y"),
+                            (["approve", "--site", "x"], "missing"),
+                            (["run", "--site", "x", "--bogus"], "--bogus")):
+        done = command(federation, *words)
+        tap.check(done.returncode == 2 and expected in done.stderr, f"{words}: {done.stderr}")
+    done = command(federation, "run", "--site", os.path.join(folder, "none.json"))
+    tap.check(done.returncode == 1 and "none.json" in done.stderr, done.stderr)
+
+
+def moment(log, word):
+    stamp = re.search(r"^(\S+)Z \w+ west " + word, log, re.M).group(1)
+    return datetime.fromisoformat(stamp)
+
+
+def a_node_starts_quickly_and_stays_small(folder):
+    federation = one_node(folder)
+    try:
+        wait_for_log(federation, "connected")
+        log = log_of(federation)
+        ms = (moment(log, "connected") - moment(log, "node_starting")).total_seconds() * 1000
+        tap.check(ms < START_MS * SLOW, f"{ms:.0f} ms from start to connection")
+        time.sleep(0.3)
+        node = federation.sites["west"].process.pid
+        sizes = [int(field(pid, "smaps_rollup", "Pss"))
+                 for pid in (node, *children(node).values())]
+        print(f"# start {ms:.0f} ms, proportional set size {sizes} KiB")
+        tap.check(SLOW > 1 or sum(sizes) < NODE_KIB, f"{sizes} KiB")
+    finally:
+        federation.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(tap.run([vault_and_courier_of_a_running_node_are_sealed,
+                      a_killed_vault_or_courier_is_started_again,
+                      both_die_with_their_supervisor,
+                      sigterm_ends_in_order,
+                      a_running_node_answers_its_operator,
+                      a_second_node_on_the_same_state_is_refused,
+                      keys_are_made_once_and_an_approval_wants_a_yes,
+                      a_wrong_command_line_is_exit_2,
+                      a_node_starts_quickly_and_stays_small]))
