@@ -4,6 +4,7 @@ Memory is what the kernel counts: VmHWM of the aggregator, the proportional set 
 processes. A round's time is the whole run divided by its rounds, training included: the training
 of these plans is a single step on a few records, so that what is left is the round itself.
 """
+import calendar
 import json
 import os
 import random
@@ -42,7 +43,7 @@ def write_plan(path, n_sites, rounds, mechanism):
     private = mechanism == "dp-sgd"
     privacy = {"mechanism": mechanism, "sampling_rate": 0.25}
     if private:
-        privacy.update(clip_norm=1.0, noise_multiplier=20.0, neighboring="add_or_remove_one",
+        privacy.update(clip_norm=1.0, noise_multiplier=1.0, neighboring="add_or_remove_one",
                        delta=1e-5)
     plan = {
         "choir_plan": 1, "name": "bench", "description": "synthetic",
@@ -106,7 +107,7 @@ def big_model(n_sites, rounds, mechanism):
         for name in federation.sites:
             federation.start_node(name)
         federation.launch(plan)
-        if not federation.watch(quiet=True, timeout=600):
+        if not federation.watch(quiet=True, timeout=120):
             raise fed.Failed(federation.tail(federation.log, 40))
         peak = peak_mib(federation.aggregator.pid)
         federation.run("choir", "export", "--config", federation.config,
@@ -157,11 +158,11 @@ def starts():
             site = federation.sites["west"]
             began = time.time()
             federation.start_node("west")
-            federation.wait_for(lambda: "joined" in federation.tail(site.log, 50), "a JOIN")
-            stamp = re.findall(r"^(\d{4}-\d\d-\d\dT[\d:.]+)Z .*\bjoined\b",
+            federation.wait_for(lambda: " connected " in federation.tail(site.log, 50), "a JOIN")
+            stamp = re.findall(r"^(\d{4}-\d\d-\d\dT[\d:.]+)Z .*\bconnected\b",
                                open(site.log, encoding="utf-8").read(), re.M)[-1]
             whole, fraction = stamp.split(".")
-            joined = time.mktime(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) - time.timezone \
+            joined = calendar.timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) \
                 + float("0." + fraction)
             times.append(1000.0 * (joined - began))
             federation.stop_node("west")
