@@ -130,11 +130,12 @@ enum choir_err intake_expect(struct intake *intake, uint32_t site,
 void intake_drop(struct intake *intake, uint32_t site)
 {
     struct lane *lane = lane_of(intake, site);
-    char name[NAME_BYTES];
 
     if (lane == NULL)
         return;
     if (lane->receiver != NULL) {
+        char name[NAME_BYTES];
+
         spool_name(name, site, lane->root, ".part");
         unlinkat(intake->folder, name, 0);
     }
@@ -199,7 +200,6 @@ enum choir_err intake_take(struct intake *intake, uint32_t site, const struct bu
                            uint64_t now_ms, enum intake_news *news)
 {
     struct lane *lane = lane_of(intake, site);
-    enum choir_err err;
 
     *news = INTAKE_NOTHING;
     if (lane == NULL)
@@ -213,7 +213,8 @@ enum choir_err intake_take(struct intake *intake, uint32_t site, const struct bu
     if (intake->source == NULL || memcmp(message->id, source_id(intake->source), HASH_BYTES) != 0)
         return CHOIR_ERR_PEER;
     if (lane->sender == NULL) {
-        err = sender_new(intake->source, true, &lane->sender);
+        enum choir_err err = sender_new(intake->source, true, &lane->sender);
+
         if (err != CHOIR_OK)
             return err;
     }
@@ -280,7 +281,8 @@ void intake_clear(struct intake *intake)
         close(copy);
         return;
     }
-    while ((entry = readdir(folder)) != NULL)
+    // cppcheck-suppress readdirCalled ; a stream of its own
+    while ((entry = readdir(folder)) != NULL) // NOLINT(concurrency-mt-unsafe)
         if (entry->d_name[0] != '.')
             unlinkat(intake->folder, entry->d_name, 0);
     closedir(folder);

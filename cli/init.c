@@ -49,7 +49,7 @@ static enum choir_err make_passphrase(const char *dir, struct choir_diag *diag)
     rng_bytes(random, sizeof random);
     for (size_t i = 0; i < sizeof random; i++)
         snprintf(text + 2 * i, 3, "%02x", random[i]);
-    text[2 * PASSPHRASE_BYTES] = '\n';
+    text[sizeof text - 2] = '\n';
     if (err == CHOIR_OK)
         err = file_replace(AT_FDCWD, path, 0600, text, 2 * (size_t)PASSPHRASE_BYTES + 1);
     rng_wipe(random, sizeof random);

@@ -27,7 +27,7 @@ static enum choir_err sign_plan(const char *dir, const char *passphrase_file, ui
                                 size_t len, struct choir_diag *diag)
 {
     char path[PATH_MAX] = "", *passphrase = NULL;
-    uint8_t hash[HASH_BYTES], *secret = NULL;
+    uint8_t *secret = NULL;
     struct roster roster = {0};
     enum choir_err err = federation_path(path, dir, "roster.bin");
 
@@ -40,6 +40,8 @@ static enum choir_err sign_plan(const char *dir, const char *passphrase_file, ui
         err = federation_key(dir, "operator.key", SECRETS_OPERATOR, passphrase,
                              SECRETS_SIGNER_BYTES, &secret, diag);
     if (err == CHOIR_OK) {
+        uint8_t hash[HASH_BYTES];
+
         hash_bytes(hash, frame + SIGN_BYTES, len);
         planseal_make(frame, &roster, hash, secret);
     }

@@ -26,7 +26,7 @@ static enum choir_err address_of(const char *path, struct sockaddr_un *address)
 static enum choir_err limit_waiting(int fd)
 {
     const struct timeval limit = {.tv_sec = CONTROL_TIMEOUT_MS / 1000,
-                                  .tv_usec = CONTROL_TIMEOUT_MS % 1000 * 1000};
+                                  .tv_usec = (suseconds_t)CONTROL_TIMEOUT_MS % 1000 * 1000};
 
     if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) != 0 ||
         setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) != 0)

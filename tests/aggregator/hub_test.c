@@ -23,7 +23,7 @@
 struct house {
     struct sample *sample;
     struct aggregator_config config;
-    char state[128], roster[128], keys[128], passphrase[128], socket[192];
+    char state[128], roster[128], keys[128], passphrase[128], socket[128];
     char control[32], bulk[32];
     struct hub *hub;
     pthread_t thread;
@@ -39,20 +39,22 @@ static void write_file(const char *path, unsigned mode, const void *bytes, size_
 
 static int open_house(void **state)
 {
-    struct house *house = calloc(1, sizeof *house);
+    static struct house only;
+    struct house *house = &only;
     struct sample *sample;
     void *made = NULL;
     uint8_t *bytes = NULL;
     size_t len = 0;
 
-    if (house == NULL || sample_setup(&made) != 0)
+    memset(house, 0, sizeof *house);
+    if (sample_setup(&made) != 0)
         return -1;
     house->sample = sample = made;
     sample_path(sample, "state", house->state);
     sample_path(sample, "roster.bin", house->roster);
     sample_path(sample, "aggregator.key", house->keys);
     sample_path(sample, "passphrase", house->passphrase);
-    snprintf(house->socket, sizeof house->socket, "%s/control.sock", house->state);
+    sample_path(sample, "state/control.sock", house->socket);
     snprintf(house->control, sizeof house->control, "tcp://127.0.0.1:*");
     snprintf(house->bulk, sizeof house->bulk, "tcp://127.0.0.1:*");
     house->config = (struct aggregator_config){.state_dir = house->state,
@@ -79,7 +81,6 @@ static int close_house(void **state)
     struct house *house = *state;
     void *sample = house->sample;
 
-    free(house);
     return sample_teardown(&sample);
 }
 

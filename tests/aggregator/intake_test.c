@@ -20,18 +20,17 @@ struct world {
     struct intake *intake;
     struct source *source;
     struct sender *sender;
-    uint8_t *vector;
     uint64_t now_ms;
     size_t n_whole, n_data;
     bool shuffle, repeat;
     size_t n;
     struct {
-        uint8_t *bytes;
+        uint8_t *bytes; // one of `wire`, each in one place of this array
         size_t len;
     } up[WIRE_MAX];
 };
 
-static uint8_t room[BULK_BYTES_MAX];
+static uint8_t room[BULK_BYTES_MAX], wire[WIRE_MAX][BULK_BYTES_MAX], vector[BYTES];
 
 // The Merkle root is found by a first source; the second one carries it as its id.
 static void world_open(struct world *world, const struct sample *sample)
@@ -41,39 +40,28 @@ static void world_open(struct world *world, const struct sample *sample)
 
     memset(world, 0, sizeof *world);
     world->now_ms = 1000;
-    world->vector = malloc(BYTES);
-    assert_non_null(world->vector);
-    rng_bytes(world->vector, BYTES);
-    assert_int_equal(source_of_memory(root, world->vector, BYTES, &first), CHOIR_OK);
+    for (size_t i = 0; i < WIRE_MAX; i++)
+        world->up[i].bytes = wire[i];
+    rng_bytes(vector, BYTES);
+    assert_int_equal(source_of_memory(root, vector, BYTES, &first), CHOIR_OK);
     memcpy(root, source_root(first), HASH_BYTES);
     source_free(first);
-    assert_int_equal(source_of_memory(root, world->vector, BYTES, &world->source), CHOIR_OK);
+    assert_int_equal(source_of_memory(root, vector, BYTES, &world->source), CHOIR_OK);
     assert_int_equal(sender_new(world->source, false, &world->sender), CHOIR_OK);
     assert_int_equal(intake_open(sample->folder, &world->intake), CHOIR_OK);
 }
 
-static void lose_all(struct world *world)
-{
-    for (size_t i = 0; i < world->n; i++)
-        free(world->up[i].bytes);
-    world->n = 0;
-}
-
 static void world_close(struct world *world)
 {
-    lose_all(world);
     sender_free(world->sender);
     source_free(world->source);
     intake_close(world->intake);
-    free(world->vector);
 }
 
 static void put(struct world *world, const uint8_t *bytes, size_t len)
 {
     if (world->n == WIRE_MAX)
         return;
-    world->up[world->n].bytes = malloc(len);
-    assert_non_null(world->up[world->n].bytes);
     memcpy(world->up[world->n].bytes, bytes, len);
     world->up[world->n++].len = len;
 }
@@ -84,12 +72,14 @@ static void deliver_one(struct world *world)
     size_t at = world->shuffle ? (size_t)(world->now_ms * 7919 % world->n) : 0;
     struct bulk_message message;
     enum intake_news news;
+    uint8_t *done;
 
     assert_int_equal(bulk_decode(world->up[at].bytes, world->up[at].len, &message), CHOIR_OK);
     assert_int_equal(intake_take(world->intake, SITE, &message, world->now_ms, &news), CHOIR_OK);
     world->n_whole += news == INTAKE_WHOLE;
-    free(world->up[at].bytes);
+    done = world->up[at].bytes;
     world->up[at] = world->up[--world->n];
+    world->up[world->n].bytes = done;
 }
 
 static void step(struct world *world)
@@ -128,7 +118,7 @@ static void assert_vector_is_here(const struct world *world)
     assert_int_equal(intake_file(world->intake, SITE, source_id(world->source), &fd), CHOIR_OK);
     assert_int_equal(file_read_fd(fd, BYTES, &bytes, &len), CHOIR_OK);
     assert_int_equal(len, BYTES);
-    assert_memory_equal(bytes, world->vector, BYTES);
+    assert_memory_equal(bytes, vector, BYTES);
     free(bytes);
     close(fd);
 }
@@ -168,8 +158,9 @@ static void a_vector_announced_too_early_is_asked_for(void **state)
     assert_int_equal(bulk_decode(room, len, &message), CHOIR_OK);
     assert_int_equal(intake_take(world.intake, SITE, &message, world.now_ms, &news),
                      CHOIR_ERR_PEER);
-    while (sender_next(world.sender, world.now_ms, room, sizeof room, &len) == CHOIR_OK)
-        continue; // lost
+    while (sender_next(world.sender, world.now_ms, room, sizeof room, &len) == CHOIR_OK) {
+        // lost
+    }
     assert_false(expect(&world));
     for (int i = 0; i < 8; i++) // less than the patience of the site
         step(&world);

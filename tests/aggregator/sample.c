@@ -78,15 +78,18 @@ static void make_roster(struct sample *sample)
 
 int sample_setup(void **state)
 {
-    struct sample *sample = calloc(1, sizeof *sample);
+    struct sample *sample;
 
-    if (sample == NULL || rng_start() != CHOIR_OK)
+    if (rng_start() != CHOIR_OK)
         return -1;
+    sample = calloc(1, sizeof *sample);
+    if (sample == NULL)
+        return -1;
+    *state = sample;
     snprintf(sample->folder, sizeof sample->folder, "/tmp/choir-aggregator-XXXXXX");
     if (mkdtemp(sample->folder) == NULL)
         return -1;
     make_roster(sample);
-    *state = sample;
     return 0;
 }
 
@@ -102,7 +105,8 @@ int sample_teardown(void **state)
 {
     struct sample *sample = *state;
 
-    nftw(sample->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    nftw(sample->folder, remove_one, 16, // NOLINT(concurrency-mt-unsafe)
+         FTW_DEPTH | FTW_PHYS);
     roster_release(&sample->roster);
     free(sample);
     return 0;
