@@ -25,6 +25,14 @@ const char *hatch_kind_text(uint16_t kind)
     return kind >= HATCH_HELLO && kind < HATCH_KINDS ? rules[kind].name : "unknown";
 }
 
+bool hatch_bool_is_valid(const bool *value)
+{
+    uint8_t byte;
+
+    memcpy(&byte, value, sizeof byte);
+    return byte <= 1;
+}
+
 bool hatch_check(const struct hatch_request *request, enum hatch_side side, bool has_file)
 {
     const struct hatch_rule *rule;
@@ -41,7 +49,8 @@ bool hatch_check(const struct hatch_request *request, enum hatch_side side, bool
         return false;
     if (request->kind != HATCH_MARK)
         return true;
-    return request->mark.round == request->round && request->mark.attempt > 0 &&
+    return hatch_bool_is_valid(&request->mark.revealed) && request->mark.round == request->round &&
+           request->mark.attempt > 0 &&
            memcmp(request->mark.run, request->run, sizeof request->run) == 0;
 }
 

@@ -85,6 +85,10 @@ const char *hatch_kind_text(uint16_t kind);
  * descriptor came with it, which must be so exactly for HATCH_PLAN and HATCH_TRAIN. */
 bool hatch_check(const struct hatch_request *request, enum hatch_side side, bool has_file);
 
+/* True if this bool, which another process wrote, is one that C knows: looking at any other is
+ * undefined. */
+bool hatch_bool_is_valid(const bool *value);
+
 /* A zeroed request or answer with its head filled. */
 struct hatch_request hatch_request_of(enum hatch_kind kind, uint64_t serial);
 struct hatch_answer hatch_answer_to(const struct hatch_request *request);

@@ -287,7 +287,8 @@ static void hear_courier(struct supervisor *supervisor)
         return;
     if (carried >= 0)
         close(carried);
-    if (report.magic != ROLE_MAGIC)
+    if (report.magic != ROLE_MAGIC || !hatch_bool_is_valid(&report.ready) ||
+        !hatch_bool_is_valid(&report.status.linked) || !hatch_bool_is_valid(&report.status.in_run))
         return;
     report.waits[sizeof report.waits - 1] = '\0';
     if (!supervisor->courier_ready && report.ready)

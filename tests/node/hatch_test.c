@@ -71,6 +71,9 @@ static void rounds_begin_at_one_and_marks_agree_with_the_request(void **state)
     request.mark.round = 2;
     assert_false(hatch_check(&request, HATCH_COURIER, false));
     request = request_of(HATCH_MARK);
+    memset(&request.mark.revealed, 7, sizeof request.mark.revealed);
+    assert_false(hatch_check(&request, HATCH_COURIER, false));
+    request = request_of(HATCH_MARK);
     request.mark.run[0] = 1;
     assert_false(hatch_check(&request, HATCH_COURIER, false));
 }
