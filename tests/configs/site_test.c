@@ -140,6 +140,20 @@ static void a_policy_must_be_stated(void **state)
                      "unknown key");
 }
 
+static void without_a_policy_the_settings_are_refused(void **state)
+{
+    static const char comma[] = ",\n  \"policy\"";
+    const char *cut = strstr(sample_site, comma);
+    char text[sizeof sample_site];
+
+    (void)state;
+    assert_non_null(cut);
+    snprintf(text, sizeof text, "%.*s\n}\n", (int)(cut - sample_site), sample_site);
+    assert_int_not_equal(read_text(text), CHOIR_OK);
+    assert_null(site);
+    assert_non_null(strstr(diag.message, "\"policy\" is missing"));
+}
+
 static void mistakes_are_told_with_their_place(void **state)
 {
     (void)state;
@@ -218,6 +232,7 @@ int main(void)
         TEST(settings_are_read_and_paths_stand_beside_the_file),
         TEST(the_policy_is_read),
         TEST(a_policy_must_be_stated),
+        TEST(without_a_policy_the_settings_are_refused),
         TEST(mistakes_are_told_with_their_place),
         TEST(a_missing_file_is_told),
         TEST(a_plan_within_the_policy_is_allowed),
