@@ -76,6 +76,20 @@ static void progress_cut_at_any_byte_is_refused(void **state)
         assert_int_equal(progress_decode(bytes, cut, &again), CHOIR_ERR_FORMAT);
 }
 
+static void a_text_of_a_peer_cannot_steer_the_terminal(void **state)
+{
+    static struct progress progress, again;
+    static uint8_t bytes[PROGRESS_BYTES_MAX];
+    size_t len = 0;
+
+    (void)state;
+    progress = running();
+    snprintf(progress.reason, sizeof progress.reason, "%s", "south: \033[2J\tno\x9b");
+    assert_int_equal(progress_encode(&progress, bytes, sizeof bytes, &len), CHOIR_OK);
+    assert_int_equal(progress_decode(bytes, len, &again), CHOIR_OK);
+    assert_string_equal(again.reason, "south: ?[2J?no?");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -83,6 +97,7 @@ int main(void)
         cmocka_unit_test(a_line_is_never_wider_than_the_terminal),
         cmocka_unit_test(progress_survives_the_socket),
         cmocka_unit_test(progress_cut_at_any_byte_is_refused),
+        cmocka_unit_test(a_text_of_a_peer_cannot_steer_the_terminal),
     };
 
     return cmocka_run_group_tests_name("progress", tests, NULL, NULL);
