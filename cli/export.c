@@ -65,7 +65,7 @@ static enum choir_err copy_as(const char *from_dir, const char *name, const char
 }
 
 // The log and the ledgers tell of earlier runs too, and an auditor needs the plan of each.
-static enum choir_err copy_plans(const char *runs, const char *to_dir)
+static enum choir_err copy_plans(const char *runs, const char *newest, const char *to_dir)
 {
     enum choir_err err = CHOIR_OK;
     struct dirent *entry;
@@ -81,7 +81,7 @@ static enum choir_err copy_plans(const char *runs, const char *to_dir)
             continue;
         snprintf(name, sizeof name, "%.8s-plan.json", entry->d_name);
         err = federation_path(run, runs, entry->d_name);
-        if (err == CHOIR_OK)
+        if (err == CHOIR_OK && strcmp(run, newest) != 0)
             err = copy_as(run, "plan.json", to_dir, name);
         if (err == CHOIR_ERR_MISSING)
             err = CHOIR_OK; // a run that has not ended
@@ -110,7 +110,7 @@ static int export_run(const char *config_path, const char *to)
     for (size_t i = 0; err == CHOIR_OK && i < sizeof papers / sizeof papers[0]; i++)
         err = copy_as(run, papers[i], to, papers[i]);
     if (err == CHOIR_OK)
-        err = copy_plans(runs, to);
+        err = copy_plans(runs, run, to);
     if (err != CHOIR_OK)
         return args_fail(to, choir_err_text(err));
     printf("Model, model card, plan, roster, log and figures of the last run are in %s\n", to);

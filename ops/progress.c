@@ -134,6 +134,20 @@ static size_t put_count(char *at, size_t max, const char *word, size_t n, const 
     return wrote < 0 || (size_t)wrote >= max ? 0 : (size_t)wrote;
 }
 
+// " in 3 of 4  late 1 (south)": who is where in the open round.
+static size_t put_sites(char *at, size_t max, const struct progress *progress)
+{
+    const char *none = "", *late = "", *missing = "";
+    size_t n_in = count_sites(progress, PROGRESS_SITE_IN, &none);
+    size_t n_late = count_sites(progress, PROGRESS_SITE_LATE, &late);
+    size_t n_missing = count_sites(progress, PROGRESS_SITE_MISSING, &missing);
+    int wrote = snprintf(at, max, " in %zu of %zu", n_in, progress->n_sites);
+    size_t len = wrote < 0 || (size_t)wrote >= max ? 0 : (size_t)wrote;
+
+    len += put_count(at + len, max - len, "late", n_late, late);
+    return len + put_count(at + len, max - len, "missing", n_missing, missing);
+}
+
 static void put_bar(char bar[static BAR_COLUMNS + 1], uint64_t done, uint64_t all)
 {
     uint64_t filled = all == 0 ? 0 : done * BAR_COLUMNS / all;
@@ -146,21 +160,17 @@ static void put_bar(char bar[static BAR_COLUMNS + 1], uint64_t done, uint64_t al
 void progress_line(const struct progress *progress, char *line, size_t max, size_t width)
 {
     char bar[BAR_COLUMNS + 1];
-    const char *late = "", *missing = "", *none = "";
-    size_t at, n_in = count_sites(progress, PROGRESS_SITE_IN, &none);
-    size_t n_late = count_sites(progress, PROGRESS_SITE_LATE, &late);
-    size_t n_missing = count_sites(progress, PROGRESS_SITE_MISSING, &missing);
+    size_t at;
     uint64_t left = progress_left_ms(progress);
 
     put_bar(bar, rounds_done(progress), progress->rounds);
-    at = (size_t)snprintf(line, max, "round %llu/%llu [%s] %-9s in %zu of %zu",
+    at = (size_t)snprintf(line, max, "round %llu/%llu [%s] %-9s",
                           (unsigned long long)progress->round_no,
-                          (unsigned long long)progress->rounds, bar, progress->phase, n_in,
-                          progress->n_sites);
+                          (unsigned long long)progress->rounds, bar, progress->phase);
     if (at >= max)
         return;
-    at += put_count(line + at, max - at, "late", n_late, late);
-    at += put_count(line + at, max - at, "missing", n_missing, missing);
+    if (progress->state != PROGRESS_ENDED)
+        at += put_sites(line + at, max - at, progress);
     if (left > 0)
         snprintf(line + at, max - at, "  %llu:%02llu left", (unsigned long long)(left / 60000),
                  (unsigned long long)(left / 1000 % 60));

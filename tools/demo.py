@@ -107,8 +107,8 @@ def main():
             raise fed.Failed("the run did not complete; the logs are in " + out)
         folder = federation.collect()
         verdict = subprocess.run([federation.program("choir-audit"), "verify", "--root",
-                                  federation.root, folder], capture_output=True, text=True,
-                                 check=False)
+                                  federation.root, os.path.basename(folder)], cwd=out,
+                                 capture_output=True, text=True, check=False)
         say("\nThe auditor, from files alone:")
         say(verdict.stdout + verdict.stderr)
         run_path = os.path.join(out, "run.json")
