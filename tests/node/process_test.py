@@ -1,7 +1,6 @@
 """choir-node as real processes: seals, restarts, the end in order, and what its commands answer."""
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
