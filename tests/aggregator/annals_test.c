@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "ledger/entry.h"
+#include "ledger/ledgerfile.h"
 #include "round/journal.h"
 #include "tests/aggregator/sample.h"
 
@@ -198,6 +199,36 @@ static void the_export_has_the_digest_of_each_vector(void **state)
     annals_close(annals);
 }
 
+static void the_log_says_what_share_was_missing(void **state)
+{
+    struct sample *sample = *state;
+    struct annals *annals = open_annals(sample);
+    struct gather_effect open = opened(1, 1), close = closed(1);
+    struct ledgerfile file;
+    struct entry last;
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    char path[128];
+
+    start_run(annals, sample);
+    tell(annals, &open);
+    close.closed.missing_ppm = 250000;
+    tell(annals, &close);
+    sample_path(sample, "federation.log", path);
+    assert_int_equal(annals_export(annals, path), CHOIR_OK);
+    assert_int_equal(file_read(path, 1 << 20, &bytes, &len), CHOIR_OK);
+    assert_int_equal(ledgerfile_read(bytes, len, &file), CHOIR_OK);
+    assert_int_equal(
+        entry_decode(file.lines[file.n_lines - 1].bytes, file.lines[file.n_lines - 1].len, &last),
+        CHOIR_OK);
+    assert_int_equal(last.kind, ENTRY_ROUND_CLOSE);
+    assert_int_equal(last.step.missing_ppm, 250000);
+    assert_int_equal(last.step.n_sites, SAMPLE_SITES);
+    ledgerfile_free(&file);
+    free(bytes);
+    annals_close(annals);
+}
+
 static void the_log_of_another_federation_is_not_opened(void **state)
 {
     struct sample *sample = *state;
@@ -223,6 +254,7 @@ int main(void)
         TEST(another_attempt_is_told),
         TEST(a_close_that_only_the_journal_has_is_caught_up_once),
         TEST(the_export_has_the_digest_of_each_vector),
+        TEST(the_log_says_what_share_was_missing),
         TEST(the_log_of_another_federation_is_not_opened),
     };
 
