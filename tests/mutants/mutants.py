@@ -103,6 +103,10 @@ MUTANTS = [
            'if (mark->minimum < vault->parts.config->policy.minimum_cohort) {',
            'if (mark->minimum < 1) {', ['node-vault_test']),
 
+    Mutant('plan-changed-after-signing-launched', 2, 'aggregator/study.c',
+           'if (planseal_check(study->signature, roster, study->plan->hash) != CHOIR_OK)',
+           'if (study->plan == NULL)', ['aggregator-study_test', 'aggregator-hub_test']),
+
     # 3. The aggregator learns only sums. Masks are off in this version: what is here are the
     #    rules by which they will be opened once only, and for enough sites.
     Mutant('second-consent-for-one-set-stored', 3, 'ledger/marks.c',
@@ -181,6 +185,15 @@ MUTANTS = [
     Mutant('model-of-another-hash-taken', 4, 'wire/receiver.c',
            'if (memcmp(hash, receiver->expect_content, HASH_BYTES) != 0)',
            'if (receiver->bytes == 0)', ['wire-transfer_test']),
+
+    Mutant('changed-model-file-loaded', 4, 'aggregator/global.c',
+           'if (memcmp(actual, hash, HASH_BYTES) != 0)', 'if (len == 0)',
+           ['aggregator-global_test']),
+    Mutant('vector-added-twice-in-the-merge', 4, 'aggregator/global.c',
+           '        quantize_add(global->layout.lane_bits, global->total, global->part, len);\n',
+           '        quantize_add(global->layout.lane_bits, global->total, global->part, len);\n'
+           '        quantize_add(global->layout.lane_bits, global->total, global->part, len);\n',
+           ['aggregator-global_test']),
 
     # 5. Noise is secret and its error is accounted.
     Mutant('seed-fixed', 5, 'crypto/rng.c',
@@ -263,6 +276,11 @@ MUTANTS = [
     Mutant('leaf-and-node-hashed-alike', 7, 'crypto/merkle.c',
            'pair[0] = MERKLE_NODE_PREFIX;', 'pair[0] = MERKLE_LEAF_PREFIX;', ['crypto-merkle_test']),
 
+    Mutant('digests-of-the-updates-left-out-of-the-log', 7, 'aggregator/annals.c',
+           'if (digests != NULL)\n            memcpy(step->sites[i].digest,',
+           'if (digests != NULL && sites->n == 0)\n            memcpy(step->sites[i].digest,',
+           ['aggregator-annals_test']),
+
     # 8. Data only.
     Mutant('signature-of-an-envelope-not-checked', 8, 'wire/envelope.c',
            '    err = check_signature(bytes, len, key);\n    if (err != CHOIR_OK)\n        return err;\n',
@@ -316,6 +334,19 @@ MUTANTS = [
     Mutant('log-closes-a-round-with-other-sites', 9, 'round/gather_open.c',
            '    close->participants = *u;', '    close->participants = gather->members[0];',
            ['round-gather_test', 'round-simulation_test']),
+
+    Mutant('mean-over-sites-that-were-absent', 9, 'aggregator/study.c',
+           'if (site_set_has(sites, study->site_id[i]))', 'if (sites != NULL)',
+           ['aggregator-study_test']),
+    Mutant('missing-share-left-out-of-the-log', 9, 'aggregator/annals.c',
+           'step->missing_ppm = effect->closed.missing_ppm;', 'step->missing_ppm = 0;',
+           ['aggregator-annals_test']),
+    Mutant('card-says-that-everybody-took-part', 9, 'aggregator/archive.c',
+           '                site_set_has(&figures->participants, study->site_id[i])\n',
+           '                figures != NULL\n', ['aggregator-archive_test']),
+    Mutant('run-that-stopped-early-told-as-whole', 9, 'aggregator/archive.c',
+           'if (!figures->complete)\n        fprintf(card,', 'if (figures == NULL)\n        fprintf(card,',
+           ['aggregator-archive_test']),
 
     # 10. Numbers about patients are releases.
     Mutant('divided-by-the-exact-number-of-records', 10, 'train/trainer.c',
