@@ -25,6 +25,7 @@ int command_run(const struct command_line *line);
 int command_status(const struct command_line *line);
 int command_budget(const struct command_line *line);
 int command_export(const struct command_line *line);
+int command_evaluate(const struct command_line *line);
 
 /* "choir-node: PLACE: MESSAGE" on standard error; `err` in words where there is no message. */
 int command_fail(enum choir_err err, const struct choir_diag *diag);

@@ -65,7 +65,7 @@ static enum choir_err explain_budget(const struct proposal *proposal, struct cho
     err = books_open(config, &books, diag);
     if (err != CHOIR_OK)
         return err;
-    err = spend_of_plan(proposal->plan, proposal->site, &config->policy, NULL, &spend);
+    err = spend_of_plan(proposal->plan, proposal->site, NULL, &spend);
     if (err == CHOIR_OK)
         err = spend_explain(books.ledger, &config->policy, &spend, stdout);
     books_close(&books);

@@ -25,6 +25,7 @@ static const struct command commands[] = {
     {"status", command_status, NULL, "what the running node does, and why it waits"},
     {"budget", command_budget, NULL, "what was spent of the privacy budget and what is left"},
     {"export", command_export, "OUT", "write the ledger for an auditor"},
+    {"evaluate", command_evaluate, "MODEL", "how good a model is on this site's own test records"},
 };
 
 enum { N_COMMANDS = sizeof commands / sizeof commands[0] };

@@ -91,7 +91,7 @@ static enum choir_err add_plan(void *context, const uint8_t hash[static HASH_BYT
     if (plan_read(bytes, len, "approved plan", &plan, NULL) != CHOIR_OK)
         return CHOIR_OK;
     if (plan_find_site(plan, account->config->name, &site) == CHOIR_OK &&
-        spend_of_plan(plan, site, policy, NULL, &spend) == CHOIR_OK) {
+        spend_of_plan(plan, site, NULL, &spend) == CHOIR_OK) {
         enum choir_err err = spend_ask(account->ledger, policy, &spend, &reserved, &verdict, NULL);
 
         if (err == CHOIR_OK || err == CHOIR_ERR_REFUSED)

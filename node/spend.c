@@ -3,14 +3,19 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "configs/explain.h"
 #include "privacy/mechanism.h"
 
-enum choir_err spend_of_plan(const struct plan *plan, size_t site, const struct site_policy *policy,
-                             const uint8_t *run, struct entry_spend *out)
+enum choir_err spend_of_plan(const struct plan *plan, size_t site, const uint8_t *run,
+                             struct entry_spend *out)
 {
     struct mechanism mechanism = plan_mechanism(plan, site);
+    struct plan_cost cost = {0};
     enum choir_err err = mechanism_make(&mechanism);
 
+    // At the epsilon of the plan, not of the policy: every site, page and auditor has this number.
+    if (err == CHOIR_OK && mechanism.kind != MECHANISM_NONE)
+        err = plan_cost(plan, &cost);
     if (err != CHOIR_OK)
         return err;
     *out = (struct entry_spend){
@@ -19,7 +24,7 @@ enum choir_err spend_of_plan(const struct plan *plan, size_t site, const struct 
         .unit = ENTRY_UNIT_RECORD,
         .neighboring = ENTRY_ADD_OR_REMOVE_ONE,
         .delta = plan->privacy.delta,
-        .delta_slack = mechanism_delta_slack(&mechanism, policy->epsilon, plan->rounds),
+        .delta_slack = mechanism_delta_slack(&mechanism, cost.epsilon, plan->rounds),
         .n_events = 1,
     };
     out->events[0] = mechanism_event(&mechanism);
@@ -91,6 +96,7 @@ enum choir_err spend_ask(struct ledger *ledger, const struct site_policy *policy
 {
     struct budget budget = spend_budget(policy);
     struct ledger_total total;
+    double slack;
     enum choir_err err;
 
     memset(verdict, 0, sizeof *verdict);
@@ -100,15 +106,22 @@ enum choir_err spend_ask(struct ledger *ledger, const struct site_policy *policy
     err = ledger_total(ledger, true, &total);
     if (err != CHOIR_OK)
         return err;
+    slack = total.delta_slack + spend->delta_slack;
+    // Where no delta is left, a plan that is too much anyway is refused by its epsilon.
     err = budget_decide(&budget, total.events, total.n, &spend->events[0], spend->last_round,
-                        total.delta_slack + spend->delta_slack, verdict);
+                        slack < policy->delta ? slack : 0.0, verdict);
     ledger_total_free(&total);
     if (err == CHOIR_ERR_FORMAT)
         return diag_set(diag, CHOIR_ERR_REFUSED, "policy.budget",
                         "the budget or what the plan releases is out of range, or the noise's "
                         "own error leaves no delta");
     if (err == CHOIR_OK && verdict->answer != BUDGET_ALLOWED)
-        err = refuse(policy, spend, verdict, diag);
+        return refuse(policy, spend, verdict, diag);
+    if (err == CHOIR_OK && slack >= policy->delta)
+        err = diag_set(diag, CHOIR_ERR_REFUSED, "policy.budget.delta",
+                       "what the noise is away from a Gaussian takes %.3g off delta, and the "
+                       "budget's delta is %.3g: fewer rounds, steps or parameters, or more noise",
+                       slack, policy->delta);
     return err;
 }
 

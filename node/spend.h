@@ -19,8 +19,7 @@
 /* The whole schedule of `plan` at its site number `site`, as the run `run` (NULL: zeros, where
  * only the cost matters). Fails with CHOIR_ERR_FORMAT. */
 CHOIR_MUST_CHECK enum choir_err spend_of_plan(const struct plan *plan, size_t site,
-                                              const struct site_policy *policy, const uint8_t *run,
-                                              struct entry_spend *out);
+                                              const uint8_t *run, struct entry_spend *out);
 
 struct budget spend_budget(const struct site_policy *policy);
 

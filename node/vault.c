@@ -173,7 +173,7 @@ static enum choir_err judge(struct vault *vault, const struct hatch_request *req
     err = site_policy_allows(&config->policy, study->plan, diag);
     if (err != CHOIR_OK)
         return err;
-    err = spend_of_plan(study->plan, study->site, &config->policy, request->run, &study->spend);
+    err = spend_of_plan(study->plan, study->site, request->run, &study->spend);
     if (err != CHOIR_OK)
         return err;
     return spend_ask(vault->parts.ledger, &config->policy, &study->spend, &reserved, &verdict,
