@@ -70,6 +70,9 @@ def four_lenders_make_one_audited_model(folder):
     shape, values = tensors["layers.0.weight"]
     tap.check(len(values) == shape[0] * shape[1] and any(values), "the model is empty")
     tap.check(metadata["rounds"] == "4", str(metadata))
+    said = federation.run("choir-node", "evaluate", "--site", federation.sites["west"].config,
+                          os.path.join(papers, "model.safetensors"))
+    tap.check("AUC" in said and "734 records" in said, said)
     for name in ("model-card.md", "plan.json", "roster.bin", "federation.log", "run.json"):
         tap.check(os.path.getsize(os.path.join(papers, name)) > 0, name)
 
