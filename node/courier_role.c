@@ -118,27 +118,35 @@ static enum choir_err look_at_supervisor(const struct link_event *event)
 }
 
 // Being turned away is said in words; from the very start and for long, it is final.
-static enum choir_err look_at_refusal(struct connection *connection, const struct link_event *event,
-                                      uint64_t now)
+static void look_at_refusal(struct connection *connection, const struct link_event *event,
+                            uint64_t now)
 {
-    if (event->kind == LINK_UP)
-        connection->was_up = true;
-    if (event->kind != LINK_REFUSED && event->kind != LINK_WRONG_KEY)
-        return CHOIR_OK;
-    if (connection->complained_ms == 0 || now - connection->complained_ms >= COMPLAIN_EVERY_MS) {
-        struct role_report report;
+    struct role_report report;
 
-        courier_report(connection->courier, &report);
-        connection->complained_ms = now;
-        LOG_EVENT(LOG_ERROR, event->kind == LINK_REFUSED ? "not_enrolled" : "not_the_aggregator",
-                  log_text("message", report.waits));
+    if (event->kind == LINK_UP) {
+        connection->was_up = true;
+        connection->refused_ms = 0;
     }
+    if (event->kind != LINK_REFUSED && event->kind != LINK_WRONG_KEY)
+        return;
     if (connection->refused_ms == 0)
         connection->refused_ms = now;
-    if (!connection->was_up && event->kind == LINK_REFUSED &&
-        now - connection->refused_ms >= REFUSED_FOR_MS)
-        return CHOIR_ERR_REFUSED;
-    return CHOIR_OK;
+    if (connection->complained_ms != 0 && now - connection->complained_ms < COMPLAIN_EVERY_MS)
+        return;
+    connection->complained_ms = now;
+    courier_report(connection->courier, &report);
+    LOG_EVENT(LOG_ERROR, event->kind == LINK_REFUSED ? "not_enrolled" : "not_the_aggregator",
+              log_text("message", report.waits));
+}
+
+static enum choir_err check_refusal(const struct connection *connection, uint64_t now)
+{
+    if (connection->was_up || connection->refused_ms == 0 ||
+        now - connection->refused_ms < REFUSED_FOR_MS)
+        return CHOIR_OK;
+    return complain(CHOIR_ERR_REFUSED, "aggregator",
+                    "it has turned this site away since the start: ask the coordinator whether its "
+                    "roster has this site, then start the node again");
 }
 
 static enum choir_err check_expiry(struct connection *connection, const struct roster *roster,
@@ -182,8 +190,9 @@ static enum choir_err loop(struct connection *connection, const struct roster *r
             return CHOIR_OK;
         }
         err = courier_take(connection->courier, &event, now);
+        look_at_refusal(connection, &event, now);
         if (err == CHOIR_OK)
-            err = look_at_refusal(connection, &event, now);
+            err = check_refusal(connection, now);
         if (err == CHOIR_OK)
             err = tick(connection, now);
         if (err == CHOIR_OK)
