@@ -29,11 +29,11 @@ static inline void sample_remove(const char *folder)
 
 static inline void sample_write(const char *folder, const char *name, const char *text)
 {
-    char path[2 * SAMPLE_PATH];
+    char full[2 * SAMPLE_PATH];
     FILE *file;
 
-    (void)snprintf(path, sizeof path, "%s/%s", folder, name);
-    file = fopen(path, "w");
+    (void)snprintf(full, sizeof full, "%s/%s", folder, name);
+    file = fopen(full, "w");
     if (file == NULL || fputs(text, file) < 0 || fclose(file) != 0)
         abort();
 }

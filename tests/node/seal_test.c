@@ -161,6 +161,7 @@ static bool signals_its_parent(int folder)
 
 static bool makes_code(int folder)
 {
+    // cppcheck-suppress invalidFunctionArg
     void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     (void)folder;
