@@ -88,13 +88,14 @@ static void check_participant(struct reading *reading, const struct entry_step *
                    "site \"%s\" took part in round %" PRIu64 ", its ledger has no charge for it",
                    site->name, step->round);
     else if (memcmp(commit->plan_hash, reading->run.plan_hash, HASH_BYTES) != 0)
-        report_bad(report, ledger->path, "round %" PRIu64 " is charged under another plan",
-                   step->round);
+        report_bad(report, ledger->path, "site \"%s\" charged round %" PRIu64 " under another plan",
+                   site->name, step->round);
     else if (memcmp(listed->digest, none, HASH_BYTES) != 0 &&
              memcmp(listed->digest, commit->digest, HASH_BYTES) != 0)
         report_bad(report, ledger->path,
-                   "the update received in round %" PRIu64 " is not the one that was charged",
-                   step->round);
+                   "the update that site \"%s\" sent in round %" PRIu64
+                   " is not the one that it charged",
+                   site->name, step->round);
     else
         reading->n_checked++;
 }

@@ -138,15 +138,30 @@ static struct entry step_of(enum entry_kind kind, uint64_t round)
     return entry;
 }
 
-void federation_log_round(struct federation *federation, uint64_t round)
+static void log_round(struct federation *federation, uint64_t round, size_t forged)
 {
     struct entry open = step_of(ENTRY_ROUND_OPEN, round);
     struct entry close = step_of(ENTRY_ROUND_CLOSE, round);
 
+    for (size_t i = 0; i < FEDERATION_SITES; i++)
+        hash_bytes(close.step.sites[i].digest, &round, sizeof round); // as federation_charge()
+    if (forged < FEDERATION_SITES)
+        close.step.sites[forged].digest[HASH_BYTES - 1] ^= 1;
     hash_model(federation, round - 1, open.step.model_hash);
     hash_model(federation, round, close.step.model_hash);
     must(fedlog_append(federation->log, &open));
     must(fedlog_append(federation->log, &close));
+}
+
+void federation_log_round(struct federation *federation, uint64_t round)
+{
+    log_round(federation, round, FEDERATION_SITES);
+}
+
+void federation_log_round_with_other_bytes(struct federation *federation, uint64_t round,
+                                           size_t site)
+{
+    log_round(federation, round, site);
 }
 
 static void make_roster(struct federation *federation, const uint8_t *root_secret)
@@ -212,6 +227,11 @@ void federation_make(struct federation *federation)
     federation_export(federation);
 }
 
+void federation_reopen(struct federation *federation, size_t site, const char *folder)
+{
+    must(ledger_open(path_of(federation, folder), NULL, &federation->ledgers[site]));
+}
+
 void federation_export(struct federation *federation)
 {
     must(ledger_export(federation->ledgers[0], AT_FDCWD, path_of(federation, "out/site1.ledger")));
@@ -248,6 +268,18 @@ int federation_audit(const struct federation *federation, const char *format, ..
     // NOLINTNEXTLINE(cert-env33-c,concurrency-mt-unsafe): the program under test
     status = system(command);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+bool federation_said(const struct federation *federation, const char *text)
+{
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    bool said;
+
+    must(file_read(path_of(federation, "said"), 1 << 20, &bytes, &len));
+    said = strstr((const char *)bytes, text) != NULL;
+    free(bytes);
+    return said;
 }
 
 void federation_flip(const struct federation *federation, const char *name, long at)

@@ -3,6 +3,7 @@
 #ifndef CHOIR_TESTS_AUDIT_FEDERATION_H
 #define CHOIR_TESTS_AUDIT_FEDERATION_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "crypto/hash.h"
@@ -28,10 +29,15 @@ void federation_export(struct federation *federation);
 /* Closes everything and removes the folder. */
 void federation_remove(struct federation *federation);
 
-/* The log says that `round` was closed with both sites. */
+/* The log says that `round` was closed with both sites, and what they sent. */
 void federation_log_round(struct federation *federation, uint64_t round);
+/* The same, but what site i sent is not what it charged. */
+void federation_log_round_with_other_bytes(struct federation *federation, uint64_t round,
+                                           size_t site);
 /* Site i charges `round`. */
 void federation_charge(struct federation *federation, size_t site, uint64_t round);
+/* Site i, whose ledger is closed, goes on with the one in FOLDER/`folder`. */
+void federation_reopen(struct federation *federation, size_t site, const char *folder);
 /* Site i sets a further run of the plan aside, as if its noise had this multiplier (the plan's is
  * 1.2). */
 void federation_reserve(struct federation *federation, size_t site,
@@ -41,6 +47,9 @@ void federation_reserve(struct federation *federation, size_t site,
  * FOLDER/said. The program is named by the environment variable CHOIR_AUDIT. */
 int federation_audit(const struct federation *federation, const char *format, ...)
     CHOIR_PRINTF(2, 3);
+
+/* True if what the last audit printed holds `text`. */
+bool federation_said(const struct federation *federation, const char *text);
 
 /* Changes bit 0 of the byte `at` of the file FOLDER/out/NAME; `at` below 0 counts from the end. */
 void federation_flip(const struct federation *federation, const char *name, long at);

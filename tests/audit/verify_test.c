@@ -98,6 +98,7 @@ static void a_changed_plan_is_bad(void **state)
     (void)state;
     federation_flip(&federation, "plan.json", -2);
     assert_int_equal(verdict(), BAD);
+    assert_true(federation_said(&federation, "no ledger and no log names this plan"));
 }
 
 static void a_model_that_no_round_made_is_bad(void **state)
@@ -134,6 +135,68 @@ static void a_site_that_took_part_without_a_charge_is_found(void **state)
     assert_int_equal(verdict(), GOOD);
 }
 
+// What the aggregator received against what the site charged, with the round and the site named.
+static void an_update_that_is_not_the_charged_one_is_bad(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < FEDERATION_SITES; i++)
+        federation_charge(&federation, i, 3);
+    federation_log_round_with_other_bytes(&federation, 3, 1);
+    federation_export(&federation);
+    assert_int_equal(verdict(), BAD);
+    assert_true(federation_said(&federation, "\"site2\" sent in round 3"));
+    assert_false(federation_said(&federation, "\"site1\" sent in round"));
+}
+
+static void copy_evidence(const char *from, const char *to)
+{
+    char command[256];
+
+    snprintf(command, sizeof command, "cp %s/out/%s %s/out/%s", federation.folder, from,
+             federation.folder, to);
+    // NOLINTNEXTLINE(cert-env33-c,concurrency-mt-unsafe): paths of the test itself
+    assert_int_equal(system(command), 0);
+}
+
+// An export from before the last round cannot speak for it: the log knows better.
+static void an_older_export_alone_is_bad(void **state)
+{
+    (void)state;
+    copy_evidence("site1.ledger", "before");
+    for (size_t i = 0; i < FEDERATION_SITES; i++)
+        federation_charge(&federation, i, 3);
+    federation_log_round(&federation, 3);
+    federation_export(&federation);
+    assert_int_equal(verdict(), GOOD);
+    copy_evidence("before", "site1.ledger");
+    assert_int_equal(verdict(), BAD);
+    assert_true(federation_said(&federation, "\"site1\" took part in round 3"));
+}
+
+// Two histories under one key: each is in order by itself.
+static void two_ledgers_of_one_site_that_contradict_each_other_are_bad(void **state)
+{
+    char command[512];
+
+    (void)state;
+    ledger_close(federation.ledgers[0]);
+    snprintf(command, sizeof command, "cp -r %s/site1 %s/other", federation.folder,
+             federation.folder);
+    // NOLINTNEXTLINE(cert-env33-c,concurrency-mt-unsafe): paths of the test itself
+    assert_int_equal(system(command), 0);
+    federation_reopen(&federation, 0, "other");
+    federation_charge(&federation, 0, 3);
+    federation_export(&federation);
+    assert_int_equal(verdict(), GOOD);
+    copy_evidence("site1.ledger", "other.ledger");
+    ledger_close(federation.ledgers[0]);
+    federation_reopen(&federation, 0, "site1");
+    federation_charge(&federation, 0, 4);
+    federation_export(&federation);
+    assert_int_equal(verdict(), BAD);
+    assert_true(federation_said(&federation, "contradict each other"));
+}
+
 // More noise on paper than the plan lets the site add would make epsilon look smaller.
 static void a_reservation_milder_than_its_plan_is_bad(void **state)
 {
@@ -150,13 +213,8 @@ static void a_reservation_milder_than_its_plan_is_bad(void **state)
 
 static void an_older_copy_of_a_ledger_does_no_harm(void **state)
 {
-    char command[256];
-
     (void)state;
-    snprintf(command, sizeof command, "cp %s/out/site1.ledger %s/out/before.ledger",
-             federation.folder, federation.folder);
-    // NOLINTNEXTLINE(cert-env33-c,concurrency-mt-unsafe): paths of the test itself
-    assert_int_equal(system(command), 0);
+    copy_evidence("site1.ledger", "before.ledger");
     federation_charge(&federation, 0, 3);
     federation_export(&federation);
     assert_int_equal(verdict(), GOOD);
@@ -225,6 +283,9 @@ int main(void)
         TEST(a_model_that_no_round_made_is_bad),
         TEST(a_missing_plan_ledger_or_roster_leaves_it_open),
         TEST(a_site_that_took_part_without_a_charge_is_found),
+        TEST(an_update_that_is_not_the_charged_one_is_bad),
+        TEST(an_older_export_alone_is_bad),
+        TEST(two_ledgers_of_one_site_that_contradict_each_other_are_bad),
         TEST(a_reservation_milder_than_its_plan_is_bad),
         TEST(an_older_copy_of_a_ledger_does_no_harm),
         TEST(a_text_log_of_a_program_is_not_taken_for_evidence),

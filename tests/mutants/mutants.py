@@ -253,6 +253,9 @@ MUTANTS = [
            '    if (commit == NULL)\n        report_bad(report, ledger->path,',
            '    if (commit == NULL)\n        return;\n    if (commit == NULL)\n'
            '        report_bad(report, ledger->path,', ['audit-verify_test']),
+    Mutant('update-other-than-the-charged-one-passes-the-audit', 6, 'audit/logs.c',
+           'memcmp(listed->digest, commit->digest, HASH_BYTES) != 0)', 'false)',
+           ['audit-verify_test']),
     Mutant('reservation-milder-than-its-plan-passes-the-audit', 6, 'audit/ledgers.c',
            'else if (what != NULL)\n            report_bad(', 'else if (what == hash)\n            report_bad(',
            ['audit-verify_test']),
