@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/hex.h"
 #include "base/json_out.h"
 #include "configs/explain.h"
@@ -170,18 +171,16 @@ static enum choir_err write_figures(int folder, const struct study *study,
 static enum choir_err export_log(const char *folder, struct annals *annals)
 {
     char path[PATH_MAX];
+    enum choir_err err = folder_path(path, folder, "federation.log");
 
-    if ((size_t)snprintf(path, sizeof path, "%s/federation.log", folder) >= sizeof path)
-        return CHOIR_ERR_IO;
-    return annals_export(annals, path);
+    return err == CHOIR_OK ? annals_export(annals, path) : err;
 }
 
 bool archive_is_there(const char *folder)
 {
     char path[PATH_MAX];
 
-    return (size_t)snprintf(path, sizeof path, "%s/run.json", folder) < sizeof path &&
-           access(path, F_OK) == 0;
+    return folder_path(path, folder, "run.json") == CHOIR_OK && access(path, F_OK) == 0;
 }
 
 enum choir_err archive_write(const char *folder, const struct study *study,

@@ -1,6 +1,5 @@
 #include "aggregator/global.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -9,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/hex.h"
 #include "privacy/quantize.h"
 #include "train/model.h"
@@ -116,21 +116,6 @@ enum choir_err global_file(const struct global *global, const uint8_t hash[stati
     return CHOIR_OK;
 }
 
-static enum choir_err write_all(int fd, const uint8_t *bytes, size_t len)
-{
-    while (len > 0) {
-        ssize_t wrote = write(fd, bytes, len);
-
-        if (wrote < 0 && errno == EINTR)
-            continue;
-        if (wrote <= 0)
-            return CHOIR_ERR_IO;
-        bytes += wrote;
-        len -= (size_t)wrote;
-    }
-    return CHOIR_OK;
-}
-
 // The optimiser's state is written first: a model file without it is never looked at.
 static enum choir_err save_server(struct global *global, const uint8_t hash[static HASH_BYTES])
 {
@@ -159,7 +144,7 @@ static enum choir_err write_snapshot(struct global *global, int fd, uint64_t rou
         return err;
     snapshot_head(head, global->plan->hash, round_no, global->plan->n_params);
     hash_add(stream, head, sizeof head);
-    err = write_all(fd, head, sizeof head);
+    err = file_write(fd, head, sizeof head);
     for (size_t first = 0; err == CHOIR_OK && first < global->plan->n_params;) {
         size_t count = global->plan->n_params - first;
 
@@ -167,7 +152,7 @@ static enum choir_err write_snapshot(struct global *global, int fd, uint64_t rou
             count = SEGMENT_BYTES_MAX / 4;
         snapshot_put(global->part, global->params + first, count);
         hash_add(stream, global->part, 4 * count);
-        err = write_all(fd, global->part, 4 * count);
+        err = file_write(fd, global->part, 4 * count);
         first += count;
     }
     hash_end(stream, hash);
@@ -396,31 +381,31 @@ enum choir_err global_merge(struct global *global, uint64_t round_no, const int 
     return err;
 }
 
+struct pruning {
+    int folder;
+    char current[NAME_MAX_BYTES], kept[NAME_MAX_BYTES]; // hashes in hex
+};
+
+// Both files of a model begin with its hash; what is shorter is not ours.
+static enum choir_err prune_one(void *context, const char *name)
+{
+    const struct pruning *pruning = context;
+    size_t digits = 2 * (size_t)HASH_BYTES;
+
+    if (strlen(name) > digits && strncmp(name, pruning->current, digits) != 0 &&
+        strncmp(name, pruning->kept, digits) != 0)
+        unlinkat(pruning->folder, name, 0);
+    return CHOIR_OK;
+}
+
 void global_prune(struct global *global, const uint8_t *keep)
 {
-    char current[NAME_MAX_BYTES], kept[NAME_MAX_BYTES] = "";
-    struct dirent *entry;
-    DIR *folder;
-    int copy = openat(global->folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct pruning pruning = {.folder = global->folder};
+    enum choir_err unread;
 
-    if (copy < 0)
-        return;
-    folder = fdopendir(copy);
-    if (folder == NULL) {
-        close(copy);
-        return;
-    }
-    hex_put(current, global->hash, HASH_BYTES);
+    hex_put(pruning.current, global->hash, HASH_BYTES);
     if (keep != NULL)
-        hex_put(kept, keep, HASH_BYTES);
-    // cppcheck-suppress readdirCalled ; a stream of its own
-    while ((entry = readdir(folder)) != NULL) { // NOLINT(concurrency-mt-unsafe)
-        size_t digits = 2 * (size_t)HASH_BYTES;
-
-        if (strlen(entry->d_name) <= digits || strncmp(entry->d_name, current, digits) == 0 ||
-            (keep != NULL && strncmp(entry->d_name, kept, digits) == 0))
-            continue;
-        unlinkat(global->folder, entry->d_name, 0);
-    }
-    closedir(folder);
+        hex_put(pruning.kept, keep, HASH_BYTES);
+    unread = folder_each(global->folder, prune_one, &pruning);
+    (void)unread; // what stays costs disk only, and the next round prunes again
 }

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "aggregator/hub_state.h"
-#include "base/file.h"
+#include "base/folder.h"
 #include "base/hex.h"
 #include "base/now.h"
 #include "crypto/rng.h"
@@ -103,9 +103,9 @@ enum choir_err hub_stop_run(void *context, char *text, size_t max)
 
 enum choir_err hub_models_folder(const struct hub *hub, char folder[static PATH_MAX])
 {
-    if ((size_t)snprintf(folder, PATH_MAX, "%s/models", hub->config->state_dir) >= PATH_MAX)
-        return CHOIR_ERR_FORMAT;
-    return file_make_dir(folder);
+    enum choir_err err = folder_path(folder, hub->config->state_dir, "models");
+
+    return err == CHOIR_OK ? folder_make(folder) : err;
 }
 
 static void reset_run(struct hub *hub)

@@ -6,7 +6,7 @@
 
 #include "aggregator/archive.h"
 #include "aggregator/hub_state.h"
-#include "base/file.h"
+#include "base/folder.h"
 #include "base/hex.h"
 #include "base/now.h"
 #include "ops/log.h"
@@ -161,12 +161,13 @@ static enum choir_err closed(struct hub *hub, const struct gather_effect *effect
 
 static enum choir_err run_folder(const struct hub *hub, char folder[static PATH_MAX])
 {
-    char run[2 * MESSAGE_RUN_BYTES + 1];
+    char runs[PATH_MAX], run[2 * MESSAGE_RUN_BYTES + 1];
+    enum choir_err err = folder_path(runs, hub->config->state_dir, "runs");
 
     hex_put(run, hub->run, MESSAGE_RUN_BYTES);
-    if ((size_t)snprintf(folder, PATH_MAX, "%s/runs/%s", hub->config->state_dir, run) >= PATH_MAX)
-        return CHOIR_ERR_FORMAT;
-    return file_make_dir(folder);
+    if (err == CHOIR_OK)
+        err = folder_path(folder, runs, run);
+    return err == CHOIR_OK ? folder_make(folder) : err;
 }
 
 void hub_count_bytes(const struct hub *hub, uint64_t *up, uint64_t *down)

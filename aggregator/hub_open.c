@@ -1,10 +1,9 @@
 #include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "aggregator/hub_state.h"
-#include "base/file.h"
+#include "base/folder.h"
 #include "base/hex.h"
 #include "base/now.h"
 #include "crypto/keyfile.h"
@@ -210,31 +209,24 @@ static enum choir_err open_roster(struct hub *hub, struct choir_diag *diag)
     return CHOIR_OK;
 }
 
-static enum choir_err in_state(const struct hub *hub, const char *name, char path[static PATH_MAX])
-{
-    if ((size_t)snprintf(path, PATH_MAX, "%s/%s", hub->config->state_dir, name) >= PATH_MAX)
-        return CHOIR_ERR_FORMAT;
-    return CHOIR_OK;
-}
-
 static enum choir_err open_state(struct hub *hub, struct choir_diag *diag)
 {
     char path[PATH_MAX];
-    enum choir_err err = in_state(hub, "uploads", path);
+    enum choir_err err = folder_path(path, hub->config->state_dir, "uploads");
 
     if (err == CHOIR_OK)
-        err = file_make_dir(path);
+        err = folder_make(path);
     if (err == CHOIR_OK)
         err = intake_open(path, &hub->intake);
     if (err == CHOIR_OK)
-        err = in_state(hub, "journal.db", path);
+        err = folder_path(path, hub->config->state_dir, "journal.db");
     if (err == CHOIR_OK)
         err = records_open(path, &hub->records);
     if (err != CHOIR_OK)
         return diag_set(diag, err, hub->config->state_dir, "the state folder: %s",
                         err == CHOIR_ERR_AGAIN ? "another aggregator uses it"
                                                : choir_err_text(err));
-    err = in_state(hub, "log.db", path);
+    err = folder_path(path, hub->config->state_dir, "log.db");
     if (err == CHOIR_OK)
         err = annals_open(path, &hub->roster, hub->secret, &hub->annals);
     return err == CHOIR_OK
@@ -255,7 +247,7 @@ static enum choir_err open_doors(struct hub *hub, struct choir_diag *diag)
 
     if (err != CHOIR_OK)
         return err;
-    err = in_state(hub, "control.sock", path);
+    err = folder_path(path, hub->config->state_dir, "control.sock");
     if (err == CHOIR_OK)
         err = desk_open(path, hub->link, &calls, &hub->desk);
     if (err != CHOIR_OK)

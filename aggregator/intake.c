@@ -1,6 +1,5 @@
 #include "aggregator/intake.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -8,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/folder.h"
 #include "base/hex.h"
 #include "wire/roster.h"
 
@@ -265,25 +265,20 @@ void intake_unsent(struct intake *intake, uint32_t site)
         receiver_unsent(lane->receiver);
 }
 
+static enum choir_err erase_one(void *context, const char *name)
+{
+    const struct intake *intake = context;
+
+    unlinkat(intake->folder, name, 0);
+    return CHOIR_OK;
+}
+
 void intake_clear(struct intake *intake)
 {
-    struct dirent *entry;
-    DIR *folder;
-    int copy;
+    enum choir_err unread;
 
     for (size_t i = 0; i < LANES; i++)
         stop_receiving(&intake->lane[i]);
-    copy = openat(intake->folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (copy < 0)
-        return;
-    folder = fdopendir(copy);
-    if (folder == NULL) {
-        close(copy);
-        return;
-    }
-    // cppcheck-suppress readdirCalled ; a stream of its own
-    while ((entry = readdir(folder)) != NULL) // NOLINT(concurrency-mt-unsafe)
-        if (entry->d_name[0] != '.')
-            unlinkat(intake->folder, entry->d_name, 0);
-    closedir(folder);
+    unread = folder_each(intake->folder, erase_one, intake);
+    (void)unread; // a vector that stays is not looked at: uploads are expected by their root
 }

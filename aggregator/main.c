@@ -6,7 +6,7 @@
 #include <sys/resource.h>
 
 #include "aggregator/hub.h"
-#include "base/file.h"
+#include "base/folder.h"
 #include "configs/aggregator.h"
 #include "crypto/rng.h"
 #include "ops/log.h"
@@ -69,7 +69,7 @@ static int run(const char *path)
         return complain(&diag);
     log_start("aggregator", config->log == AGGREGATOR_LOG_JSON, LOG_INFO);
     catch_signals();
-    err = file_make_dir(config->state_dir);
+    err = folder_make(config->state_dir);
     if (err != CHOIR_OK)
         diag_set(&diag, err, config->state_dir, "the state folder cannot be made");
     if (err == CHOIR_OK)

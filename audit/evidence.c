@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/folder.h"
+
 static bool ends_in(const char *text, const char *end)
 {
     size_t len = strlen(text), end_len = strlen(end);
@@ -98,8 +100,7 @@ static enum choir_err add_folder(struct evidence *evidence, const char *path, un
         struct stat about;
 
         if (err == CHOIR_OK && items[i]->d_name[0] != '.' &&
-            (size_t)snprintf(below, sizeof below, "%s/%s", path, items[i]->d_name) < sizeof below &&
-            lstat(below, &about) == 0) {
+            folder_path(below, path, items[i]->d_name) == CHOIR_OK && lstat(below, &about) == 0) {
             if (S_ISREG(about.st_mode) && !is_text_log(below))
                 err = add_file(evidence, below);
             else if (S_ISDIR(about.st_mode) && depth < EVIDENCE_DEPTH_MAX)

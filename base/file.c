@@ -60,16 +60,18 @@ enum choir_err file_read(const char *path, size_t max, uint8_t **bytes, size_t *
     return err;
 }
 
-static enum choir_err write_all(int fd, const uint8_t *bytes, size_t len)
+enum choir_err file_write(int fd, const void *bytes, size_t len)
 {
+    const uint8_t *at = bytes;
+
     while (len > 0) {
-        ssize_t wrote = write(fd, bytes, len);
+        ssize_t wrote = write(fd, at, len);
 
         if (wrote < 0 && errno == EINTR)
             continue;
         if (wrote <= 0)
             return CHOIR_ERR_IO;
-        bytes += wrote;
+        at += wrote;
         len -= (size_t)wrote;
     }
     return CHOIR_OK;
@@ -121,7 +123,7 @@ enum choir_err file_replace(int dir_fd, const char *name, unsigned mode, const v
     fd = create_new(dir_fd, temporary, mode);
     if (fd < 0)
         return CHOIR_ERR_IO;
-    err = write_all(fd, bytes, len);
+    err = file_write(fd, bytes, len);
     if (err == CHOIR_OK && fsync(fd) != 0)
         err = CHOIR_ERR_IO;
     if (close(fd) != 0)
@@ -132,21 +134,4 @@ enum choir_err file_replace(int dir_fd, const char *name, unsigned mode, const v
         return sync_folder_of(dir_fd, name);
     unlinkat(dir_fd, temporary, 0);
     return err;
-}
-
-enum choir_err file_make_dir(const char *path)
-{
-    char prefix[PATH_MAX];
-
-    if ((size_t)snprintf(prefix, sizeof prefix, "%s", path) >= sizeof prefix)
-        return CHOIR_ERR_IO;
-    for (char *at = prefix + 1; *at != '\0'; at++) {
-        if (*at != '/')
-            continue;
-        *at = '\0';
-        if (mkdir(prefix, 0700) != 0 && errno != EEXIST)
-            return CHOIR_ERR_IO;
-        *at = '/';
-    }
-    return mkdir(prefix, 0700) == 0 || errno == EEXIST ? CHOIR_OK : CHOIR_ERR_IO;
 }

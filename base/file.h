@@ -20,14 +20,15 @@ CHOIR_MUST_CHECK enum choir_err file_read(const char *path, size_t max, uint8_t 
 /* The same from an open descriptor, from its beginning (pread); the descriptor stays open. */
 CHOIR_MUST_CHECK enum choir_err file_read_fd(int fd, size_t max, uint8_t **bytes, size_t *len);
 
+/* Writes all of it where the descriptor stands; durable only after the caller's fsync. Fails with
+ * CHOIR_ERR_IO (errno says why); part of it may then be written. */
+CHOIR_MUST_CHECK enum choir_err file_write(int fd, const void *bytes, size_t len);
+
 /* Replaces the file `name` in the folder `dir_fd` (AT_FDCWD for the working folder) atomically
  * and durably: temporary file of mode `mode`, written, fsynced, renamed, folder fsynced. When
  * CHOIR_OK is returned the new content survives a power cut. Fails with CHOIR_ERR_IO (errno
  * says why); the old file is then untouched. */
 CHOIR_MUST_CHECK enum choir_err file_replace(int dir_fd, const char *name, unsigned mode,
                                              const void *bytes, size_t len);
-
-/* Makes the folder and, if needed, its parents, with mode 0700. An existing one is fine. */
-CHOIR_MUST_CHECK enum choir_err file_make_dir(const char *path);
 
 #endif

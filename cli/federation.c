@@ -1,18 +1,11 @@
 #include "cli/federation.h"
 
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/file.h"
+#include "base/folder.h"
 #include "crypto/keyfile.h"
-
-enum choir_err federation_path(char path[static PATH_MAX], const char *dir, const char *name)
-{
-    if ((size_t)snprintf(path, PATH_MAX, "%s/%s", dir, name) >= PATH_MAX)
-        return CHOIR_ERR_FORMAT;
-    return CHOIR_OK;
-}
 
 enum choir_err federation_passphrase(const char *dir, const char *file, char **passphrase,
                                      struct choir_diag *diag)
@@ -21,7 +14,7 @@ enum choir_err federation_passphrase(const char *dir, const char *file, char **p
     enum choir_err err = CHOIR_OK;
 
     if (file == NULL)
-        err = federation_path(path, dir, "passphrase");
+        err = folder_path(path, dir, "passphrase");
     if (err == CHOIR_OK)
         err = keyfile_passphrase(file == NULL ? path : file, passphrase);
     if (err == CHOIR_OK)
@@ -38,7 +31,7 @@ enum choir_err federation_key(const char *dir, const char *name, const char *pur
     char path[PATH_MAX] = "";
     size_t got = 0;
     uint8_t *opened = NULL;
-    enum choir_err err = federation_path(path, dir, name);
+    enum choir_err err = folder_path(path, dir, name);
 
     if (err == CHOIR_OK)
         err = keyfile_open(path, purpose, passphrase, &opened, &got);
@@ -63,7 +56,7 @@ enum choir_err federation_store_roster(const char *dir, struct roster *roster,
     enum choir_err err = roster_sign(roster, root_secret, &bytes, &len);
 
     if (err == CHOIR_OK)
-        err = federation_path(path, dir, "roster.bin");
+        err = folder_path(path, dir, "roster.bin");
     if (err == CHOIR_OK)
         err = file_replace(AT_FDCWD, path, 0644, bytes, len);
     free(bytes);

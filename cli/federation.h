@@ -12,10 +12,6 @@
 #include "base/err.h"
 #include "wire/roster.h"
 
-/* DIR/name. Fails with CHOIR_ERR_FORMAT if it is too long. */
-CHOIR_MUST_CHECK enum choir_err federation_path(char path[static PATH_MAX], const char *dir,
-                                                const char *name);
-
 /* The passphrase from `file`, or, if NULL, from DIR/passphrase; the caller's (keyfile_free). */
 CHOIR_MUST_CHECK enum choir_err federation_passphrase(const char *dir, const char *file,
                                                       char **passphrase, struct choir_diag *diag);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/json_out.h"
 #include "base/now.h"
 #include "cli/args.h"
@@ -42,7 +43,7 @@ static enum choir_err make_passphrase(const char *dir, struct choir_diag *diag)
 {
     uint8_t random[PASSPHRASE_BYTES];
     char text[2 * PASSPHRASE_BYTES + 2], path[PATH_MAX] = "";
-    enum choir_err err = federation_path(path, dir, "passphrase");
+    enum choir_err err = folder_path(path, dir, "passphrase");
 
     if (err == CHOIR_OK && access(path, F_OK) == 0)
         return CHOIR_OK;
@@ -62,7 +63,7 @@ static enum choir_err seal(const struct wish *wish, const char *name, const char
                            struct choir_diag *diag)
 {
     char path[PATH_MAX] = "";
-    enum choir_err err = federation_path(path, wish->dir, name);
+    enum choir_err err = folder_path(path, wish->dir, name);
 
     if (err == CHOIR_OK)
         err =
@@ -147,7 +148,7 @@ static enum choir_err write_settings(const struct wish *wish, const char *finger
     err = json_out_end(out, &text, &len);
     json_out_free(out);
     if (err == CHOIR_OK)
-        err = federation_path(path, wish->dir, "aggregator.json");
+        err = folder_path(path, wish->dir, "aggregator.json");
     if (err == CHOIR_OK)
         err = file_replace(AT_FDCWD, path, 0644, text, len);
     free(text);
@@ -160,10 +161,10 @@ static enum choir_err make(const struct wish *wish, char fingerprint[static ROST
     struct roster roster = {0};
     char *passphrase = NULL;
     char path[PATH_MAX] = "";
-    enum choir_err err = file_make_dir(wish->dir);
+    enum choir_err err = folder_make(wish->dir);
 
     if (err == CHOIR_OK)
-        err = federation_path(path, wish->dir, "roster.bin");
+        err = folder_path(path, wish->dir, "roster.bin");
     if (err != CHOIR_OK)
         return diag_set(diag, err, wish->dir, "the folder cannot be made");
     if (access(path, F_OK) == 0)

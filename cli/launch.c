@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/folder.h"
 #include "cli/args.h"
 #include "cli/choir.h"
 #include "cli/federation.h"
@@ -29,7 +30,7 @@ static enum choir_err sign_plan(const char *dir, const char *passphrase_file, ui
     char path[PATH_MAX] = "", *passphrase = NULL;
     uint8_t *secret = NULL;
     struct roster roster = {0};
-    enum choir_err err = federation_path(path, dir, "roster.bin");
+    enum choir_err err = folder_path(path, dir, "roster.bin");
 
     if (err == CHOIR_OK)
         err = roster_read(path, NULL, &roster);

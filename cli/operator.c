@@ -1,8 +1,9 @@
 #include "cli/operator.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/folder.h"
 
 enum choir_err operator_connect(const char *config_path, struct aggregator_config **config, int *fd,
                                 struct choir_diag *diag)
@@ -12,8 +13,7 @@ enum choir_err operator_connect(const char *config_path, struct aggregator_confi
 
     if (err != CHOIR_OK)
         return err;
-    if ((size_t)snprintf(path, sizeof path, "%s/control.sock", (*config)->state_dir) >= sizeof path)
-        err = CHOIR_ERR_FORMAT;
+    err = folder_path(path, (*config)->state_dir, "control.sock");
     if (err == CHOIR_OK)
         err = control_connect(path, fd);
     if (err == CHOIR_OK)

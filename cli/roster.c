@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/hex.h"
 #include "base/now.h"
 #include "cli/args.h"
@@ -134,7 +135,7 @@ static enum choir_err add(const struct wish *wish, struct roster *roster, struct
     char path[PATH_MAX] = "", *passphrase = NULL;
     uint8_t *root = NULL;
     size_t n_before;
-    enum choir_err err = federation_path(path, wish->dir, "roster.bin");
+    enum choir_err err = folder_path(path, wish->dir, "roster.bin");
 
     if (err == CHOIR_OK)
         err = roster_read(path, NULL, roster);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/now.h"
 #include "ledger/inside.h"
 #include "ledger/ledger.h"
@@ -190,7 +191,7 @@ enum choir_err ledger_draft_begin(struct ledger *ledger, struct ledger_draft **o
 enum choir_err ledger_draft_add(struct ledger_draft *draft, const void *bytes, size_t len)
 {
     hash_add(draft->hash, bytes, len);
-    return outbox_write(draft->fd, bytes, len);
+    return file_write(draft->fd, bytes, len);
 }
 
 static void free_draft(struct ledger_draft *draft)

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/folder.h"
 #include "base/now.h"
 #include "crypto/rng.h"
 #include "ledger/inside.h"
@@ -26,12 +27,6 @@ static const char schema[] =
     " r0 BLOB NOT NULL, unmasked INTEGER NOT NULL DEFAULT 0) STRICT, WITHOUT ROWID;"
     "CREATE TABLE consent(r2 BLOB PRIMARY KEY, r3 BLOB NOT NULL) STRICT, WITHOUT ROWID;";
 
-static enum choir_err database_path(char path[static PATH_MAX], const char *dir)
-{
-    return (size_t)snprintf(path, PATH_MAX, "%s/ledger.db", dir) < PATH_MAX ? CHOIR_OK
-                                                                            : CHOIR_ERR_IO;
-}
-
 enum choir_err ledger_create(const char *dir, const char *data_id, const char *passphrase,
                              enum keyfile_cost cost, uint8_t public_key[static SIGN_PUBLIC_BYTES])
 {
@@ -47,7 +42,7 @@ enum choir_err ledger_create(const char *dir, const char *data_id, const char *p
     rng_bytes(seed, sizeof seed);
     sign_keypair_from_seed(public_key, secret_key, seed);
     memcpy(sealed, seed, sizeof seed);
-    err = database_path(path, dir);
+    err = folder_path(path, dir, "ledger.db");
     if (err == CHOIR_OK && passphrase != NULL)
         err = keyfile_seal_bytes(purpose, cost, passphrase, seed, sizeof seed, sealed, &sealed_len);
     if (err == CHOIR_OK)
@@ -222,7 +217,7 @@ enum choir_err ledger_open(const char *dir, const char *passphrase, struct ledge
     if (ledger == NULL)
         return CHOIR_ERR_MEMORY;
     ledger->folder = -1;
-    err = database_path(path, dir);
+    err = folder_path(path, dir, "ledger.db");
     if (err == CHOIR_OK)
         err = store_open(path, ENTRY_SCOPE_LEDGER, &ledger->store);
     if (err == CHOIR_OK)

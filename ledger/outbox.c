@@ -1,14 +1,13 @@
 #include "ledger/outbox.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/folder.h"
 #include "base/hex.h"
 
 enum { NAME_MAX_BYTES = 2 * HASH_BYTES + 1 };
@@ -19,7 +18,7 @@ enum choir_err outbox_open(const char *dir, int *folder)
 {
     char path[PATH_MAX];
 
-    if ((size_t)snprintf(path, sizeof path, "%s/outbox", dir) >= sizeof path)
+    if (folder_path(path, dir, "outbox") != CHOIR_OK)
         return CHOIR_ERR_IO;
     if (mkdir(path, 0700) != 0 && errno != EEXIST)
         return CHOIR_ERR_IO;
@@ -33,23 +32,6 @@ enum choir_err outbox_begin(int folder, int *fd)
         return CHOIR_ERR_IO;
     *fd = openat(folder, draft_name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0400);
     return *fd < 0 ? CHOIR_ERR_IO : CHOIR_OK;
-}
-
-enum choir_err outbox_write(int fd, const void *bytes, size_t len)
-{
-    const uint8_t *at = bytes;
-
-    while (len > 0) {
-        ssize_t wrote = write(fd, at, len);
-
-        if (wrote < 0 && errno == EINTR)
-            continue;
-        if (wrote <= 0)
-            return CHOIR_ERR_IO;
-        at += wrote;
-        len -= (size_t)wrote;
-    }
-    return CHOIR_OK;
 }
 
 enum choir_err outbox_keep(int folder, int fd, const uint8_t digest[static HASH_BYTES], bool *fatal)
@@ -132,40 +114,29 @@ void outbox_erase(int folder, const uint8_t digest[static HASH_BYTES])
     unlinkat(folder, name, 0); // what stays behind is found by the sweep of the next start
 }
 
-static enum choir_err sweep_one(int folder, const char *name, outbox_wanted *ask, void *context)
+struct sweep {
+    int folder;
+    outbox_wanted *ask;
+    void *context;
+};
+
+static enum choir_err sweep_one(void *context, const char *name)
 {
+    const struct sweep *sweep = context;
     uint8_t digest[HASH_BYTES];
     bool wanted = false;
     enum choir_err err = CHOIR_OK;
 
     if (hex_get(digest, sizeof digest, name) == CHOIR_OK)
-        err = ask(context, digest, &wanted);
-    if (err == CHOIR_OK && !wanted && unlinkat(folder, name, 0) != 0)
+        err = sweep->ask(sweep->context, digest, &wanted);
+    if (err == CHOIR_OK && !wanted && unlinkat(sweep->folder, name, 0) != 0)
         err = CHOIR_ERR_IO;
     return err;
 }
 
 enum choir_err outbox_sweep(int folder, outbox_wanted *ask, void *context)
 {
-    enum choir_err err = CHOIR_OK;
-    int copy = fcntl(folder, F_DUPFD_CLOEXEC, 0);
-    DIR *listing = copy < 0 ? NULL : fdopendir(copy);
+    struct sweep sweep = {.folder = folder, .ask = ask, .context = context};
 
-    if (listing == NULL) {
-        if (copy >= 0)
-            close(copy);
-        return CHOIR_ERR_IO;
-    }
-    rewinddir(listing);
-    while (err == CHOIR_OK) {
-        // cppcheck-suppress readdirCalled ; a stream of its own
-        const struct dirent *item = readdir(listing); // NOLINT(concurrency-mt-unsafe)
-
-        if (item == NULL)
-            break;
-        if (strcmp(item->d_name, ".") != 0 && strcmp(item->d_name, "..") != 0)
-            err = sweep_one(folder, item->d_name, ask, context);
-    }
-    closedir(listing);
-    return err;
+    return folder_each(folder, sweep_one, &sweep);
 }

@@ -21,7 +21,6 @@ CHOIR_MUST_CHECK enum choir_err outbox_open(const char *dir, int *folder);
 
 /* A new empty file, not yet named by its content; an unfinished one of before is removed. */
 CHOIR_MUST_CHECK enum choir_err outbox_begin(int folder, int *fd);
-CHOIR_MUST_CHECK enum choir_err outbox_write(int fd, const void *bytes, size_t len);
 /* Makes the bytes durable under their digest. Closes fd, whatever the result. */
 CHOIR_MUST_CHECK enum choir_err outbox_keep(int folder, int fd,
                                             const uint8_t digest[static HASH_BYTES], bool *fatal);

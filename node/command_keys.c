@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/folder.h"
 #include "configs/site.h"
 #include "ledger/ledger.h"
 #include "node/command.h"
@@ -19,7 +20,7 @@ static enum choir_err check_new(const struct site_config *config, struct choir_d
 {
     char path[PATH_MAX];
 
-    if ((size_t)snprintf(path, sizeof path, "%s/ledger.db", config->state_dir) >= sizeof path)
+    if (folder_path(path, config->state_dir, "ledger.db") != CHOIR_OK)
         return diag_set(diag, CHOIR_ERR_FORMAT, config->state_dir, "the path is too long");
     if (access(path, F_OK) == 0)
         return diag_set(diag, CHOIR_ERR_REFUSED, path,

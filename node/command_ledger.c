@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/file.h"
+#include "base/folder.h"
 #include "node/books.h"
 #include "node/command.h"
 #include "node/page.h"
@@ -85,7 +86,7 @@ static enum choir_err copy_export(const struct site_config *config, const char *
     size_t len;
     enum choir_err err;
 
-    if ((size_t)snprintf(path, sizeof path, "%s/%s", config->state_dir, name) >= sizeof path)
+    if (folder_path(path, config->state_dir, name) != CHOIR_OK)
         return diag_set(diag, CHOIR_ERR_FORMAT, config->state_dir, "the path is too long");
     err = file_read(path, EXPORT_MAX, &bytes, &len);
     if (err != CHOIR_OK)

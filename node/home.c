@@ -1,10 +1,8 @@
 #include "node/home.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/hex.h"
 #include "configs/plan.h"
 
@@ -31,10 +30,9 @@ enum choir_err home_make(const char *path)
     for (size_t i = 0; i < HOME_FOLDERS; i++) {
         enum choir_err err;
 
-        if ((size_t)snprintf(folder, sizeof folder, "%s/%s", path, folder_names[i]) >=
-            sizeof folder)
+        if (folder_path(folder, path, folder_names[i]) != CHOIR_OK)
             return CHOIR_ERR_IO;
-        err = file_make_dir(i == HOME_STATE ? path : folder);
+        err = folder_make(i == HOME_STATE ? path : folder);
         if (err != CHOIR_OK)
             return err;
     }
@@ -134,19 +132,6 @@ bool home_has_plan(const struct home *home, enum home_folder folder,
     return has;
 }
 
-static enum choir_err open_list(int folder, DIR **out)
-{
-    int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-    if (fd < 0)
-        return CHOIR_ERR_IO;
-    *out = fdopendir(fd);
-    if (*out != NULL)
-        return CHOIR_OK;
-    close(fd);
-    return CHOIR_ERR_IO;
-}
-
 // True and the hash if `name` is that of a plan.
 static bool is_plan_name(const char *name, uint8_t hash[static HASH_BYTES])
 {
@@ -159,30 +144,32 @@ static bool is_plan_name(const char *name, uint8_t hash[static HASH_BYTES])
     return hex_get(hash, HASH_BYTES, digits) == CHOIR_OK;
 }
 
+struct plan_walk {
+    int folder;
+    home_visit *visit;
+    void *context;
+};
+
+static enum choir_err visit_plan(void *context, const char *name)
+{
+    const struct plan_walk *walk = context;
+    uint8_t hash[HASH_BYTES], *bytes = NULL;
+    size_t len;
+    enum choir_err err;
+
+    if (!is_plan_name(name, hash) || read_plan(walk->folder, hash, &bytes, &len) != CHOIR_OK)
+        return CHOIR_OK;
+    err = walk->visit(walk->context, hash, bytes, len);
+    free(bytes);
+    return err;
+}
+
 enum choir_err home_each_plan(const struct home *home, enum home_folder folder, home_visit *visit,
                               void *context)
 {
-    enum choir_err err;
-    const struct dirent *item;
-    DIR *list;
+    struct plan_walk walk = {.folder = home->fd[folder], .visit = visit, .context = context};
 
-    err = open_list(home->fd[folder], &list);
-    if (err != CHOIR_OK)
-        return err;
-    // One thread reads this stream.
-    // cppcheck-suppress readdirCalled
-    while (err == CHOIR_OK && (item = readdir(list)) != NULL) { // NOLINT(concurrency-mt-unsafe)
-        uint8_t hash[HASH_BYTES], *bytes = NULL;
-        size_t len;
-
-        if (!is_plan_name(item->d_name, hash) ||
-            read_plan(home->fd[folder], hash, &bytes, &len) != CHOIR_OK)
-            continue;
-        err = visit(context, hash, bytes, len);
-        free(bytes);
-    }
-    closedir(list);
-    return err;
+    return folder_each(walk.folder, visit_plan, &walk);
 }
 
 static enum choir_err count_one(void *context, const uint8_t hash[static HASH_BYTES],

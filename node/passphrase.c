@@ -9,6 +9,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "base/folder.h"
 #include "crypto/keyfile.h"
 #include "crypto/rng.h"
 
@@ -116,8 +117,7 @@ enum choir_err passphrase_get(const struct site_config *config, bool fresh, char
 
     if (config->passphrase_file != NULL)
         return from_file(config->passphrase_file, out, diag);
-    if (credentials != NULL &&
-        (size_t)snprintf(path, sizeof path, "%s/choir-passphrase", credentials) < sizeof path &&
+    if (credentials != NULL && folder_path(path, credentials, "choir-passphrase") == CHOIR_OK &&
         access(path, R_OK) == 0)
         return from_file(path, out, diag);
     return from_terminal(fresh, out, diag);

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/hex.h"
 #include "crypto/keyfile.h"
 #include "ops/control.h"
@@ -65,7 +66,7 @@ static int open_house(void **state)
                                                .bulk = house->bulk};
     hash_bytes(house->config.root, sample->roster.root_key, SIGN_PUBLIC_BYTES);
     if (roster_sign(&sample->roster, sample->root_secret, &bytes, &len) != CHOIR_OK ||
-        file_make_dir(house->state) != CHOIR_OK ||
+        folder_make(house->state) != CHOIR_OK ||
         keyfile_seal(house->keys, SECRETS_AGGREGATOR, KEYFILE_COST_MIN, "open sesame",
                      sample->aggregator_secret, SECRETS_PEER_BYTES) != CHOIR_OK)
         return -1;

@@ -2,7 +2,6 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "base/folder.h"
 #include "crypto/rng.h"
 #include "tests/aggregator/sample.h"
 
@@ -270,7 +270,7 @@ static void a_dropped_or_cleared_vector_leaves_no_file(void **state)
     step(&world);
     intake_drop(world.intake, SITE);
     assert_int_equal(rmdir(((struct sample *)*state)->folder), 0); // empty
-    assert_int_equal(file_make_dir(((struct sample *)*state)->folder), CHOIR_OK);
+    assert_int_equal(folder_make(((struct sample *)*state)->folder), CHOIR_OK);
     world_close(&world);
 
     world_open(&world, *state);

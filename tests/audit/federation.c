@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/now.h"
 #include "crypto/rng.h"
 
@@ -103,7 +104,7 @@ static void make_site(struct federation *federation, size_t i)
     uint32_t id = 0;
 
     snprintf(site.name, sizeof site.name, "site%zu", i + 1);
-    must(file_make_dir(path_of(federation, site.name)));
+    must(folder_make(path_of(federation, site.name)));
     must(ledger_create(path_of(federation, site.name), site.name, NULL, KEYFILE_COST_MIN,
                        site.ledger_key));
     must(ledger_open(path_of(federation, site.name), NULL, &federation->ledgers[i]));
@@ -199,7 +200,7 @@ void federation_make(struct federation *federation)
     snprintf(federation->folder, sizeof federation->folder, "audit-test-XXXXXX");
     if (mkdtemp(federation->folder) == NULL)
         abort();
-    must(file_make_dir(path_of(federation, "out")));
+    must(folder_make(path_of(federation, "out")));
     hash_bytes(federation->plan_hash, plan, sizeof plan - 1);
     must(file_replace(AT_FDCWD, path_of(federation, "out/plan.json"), 0644, plan, sizeof plan - 1));
     snprintf(roster->name, sizeof roster->name, "test");

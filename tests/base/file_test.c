@@ -147,23 +147,6 @@ static void a_descriptor_is_read_from_its_beginning(void **state)
     close(fd);
 }
 
-static void folders_are_made_with_their_parents(void **state)
-{
-    char deep[64], middle[64];
-    struct stat about;
-
-    (void)state;
-    snprintf(middle, sizeof middle, "%s/a", folder);
-    snprintf(deep, sizeof deep, "%s/a/b", folder);
-    assert_int_equal(file_make_dir(deep), CHOIR_OK);
-    assert_int_equal(file_make_dir(deep), CHOIR_OK);
-    assert_int_equal(stat(deep, &about), 0);
-    assert_int_equal(about.st_mode & 0777, 0700);
-    rmdir(deep);
-    rmdir(middle);
-    assert_int_equal(file_make_dir("/proc/no/way"), CHOIR_ERR_IO);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,7 +157,6 @@ int main(void)
         cmocka_unit_test(a_missing_folder_is_an_error),
         cmocka_unit_test(files_above_the_limit_are_refused),
         cmocka_unit_test(a_descriptor_is_read_from_its_beginning),
-        cmocka_unit_test(folders_are_made_with_their_parents),
     };
 
     return cmocka_run_group_tests_name("file", tests, make_folder, remove_folder);

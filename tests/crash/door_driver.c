@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/file.h"
+#include "base/folder.h"
 #include "base/hex.h"
 #include "crypto/rng.h"
 #include "ledger/ledger.h"
@@ -129,7 +129,7 @@ int main(int argc, char **argv)
         return 64;
     err = rng_start();
     if (err == CHOIR_OK)
-        err = file_make_dir(argv[1]);
+        err = folder_make(argv[1]);
     if (err == CHOIR_OK)
         err = open_or_create(argv[1], &ledger);
     if (err == CHOIR_OK)
