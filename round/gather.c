@@ -444,7 +444,8 @@ enum choir_err gather_resume(struct gather *gather, const struct gather_event *e
 {
     begin_step(gather, event, effects);
     repeat_log(gather);
-    if (!gather->running)
+    // The crash may have come after the last round's end and before that of the run.
+    if (!gather->running || (gather->err == CHOIR_OK && gather_end_if_done(gather)))
         return gather->err;
     gather->resent_ms = gather->now_ms;
     for (size_t i = 0; i < gather->n_peers; i++)

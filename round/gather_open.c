@@ -176,6 +176,16 @@ static void say_reason(struct gather *gather, size_t need, size_t have)
                   reason);
 }
 
+bool gather_end_if_done(struct gather *gather)
+{
+    if (gather->round <= gather->run.rounds)
+        return false;
+    gather_end_run(gather, MESSAGE_CODE_FINISHED,
+                   gather->closed == gather->run.rounds ? "all rounds are closed"
+                                                        : "some rounds were lost");
+    return true;
+}
+
 void gather_next_round(struct gather *gather)
 {
     gather->round++;
@@ -184,12 +194,8 @@ void gather_next_round(struct gather *gather)
     gather->minimum = 0;
     gather->opened = false;
     gather->revealed = false;
-    if (gather->round > gather->run.rounds) {
-        gather_end_run(gather, MESSAGE_CODE_FINISHED,
-                       gather->closed == gather->run.rounds ? "all rounds are closed"
-                                                            : "some rounds were lost");
+    if (gather_end_if_done(gather))
         return;
-    }
     gather_wait(gather, gather->now_ms + gather->settings.resend_ms);
 }
 

@@ -158,6 +158,8 @@ void gather_wait(struct gather *gather, uint64_t until_ms);
 /* Opens the next attempt if enough sites are there. True if the phase changed. */
 bool gather_try_open(struct gather *gather);
 void gather_next_round(struct gather *gather);
+/* Ends the run if its last round is over; true if so. */
+bool gather_end_if_done(struct gather *gather);
 void gather_lose(struct gather *gather, const char *text);
 void gather_on_merged(struct gather *gather, const struct gather_event *event);
 void gather_log_opened(struct gather *gather);

@@ -551,6 +551,38 @@ static void a_late_vector_is_never_added(void **state)
     assert_non_null(sent(MESSAGE_ATTEMPT_ABANDONED));
 }
 
+// A run of one round up to the end of that round.
+static void to_the_end(void)
+{
+    happens((struct gather_event){.kind = GATHER_STOP});
+    run.rounds = 1;
+    happens((struct gather_event){.kind = GATHER_START, .run = &run});
+    to_consent();
+    for (uint32_t id = 1; id <= N; id++)
+        consents(id);
+    for (uint32_t id = 1; id <= N; id++)
+        unmasks(id);
+    happens((struct gather_event){.kind = GATHER_MERGED, .round = 1, .hash = {9}});
+    assert_int_equal(status.phase, GATHER_IDLE);
+}
+
+// Both are written in one step, one after the other.
+static void a_crash_between_the_last_round_s_end_and_the_run_s_ends_the_run(void **state)
+{
+    (void)state;
+    to_the_end();
+    free(records[--n_records]); // the RUN_END never came to the disk
+    starts_again();
+    assert_int_equal(status.phase, GATHER_IDLE);
+    assert_int_equal(the(GATHER_DO_CLOSED)->closed.round, 1);
+    assert_int_equal(the(GATHER_DO_RUN_END)->ended.code, MESSAGE_CODE_FINISHED);
+    assert_int_equal(the(GATHER_DO_RUN_END)->ended.rounds, 1);
+    assert_int_equal(the(GATHER_DO_RUN_END)->ended.model_hash[0], 9);
+    starts_again(); // and now it did
+    assert_int_equal(status.phase, GATHER_IDLE);
+    assert_int_equal(the(GATHER_DO_RUN_END)->ended.rounds, 1);
+}
+
 static void a_journal_of_many_runs_is_taken_back(void **state)
 {
     (void)state;
@@ -598,6 +630,7 @@ int main(void)
         TEST(an_old_session_that_joins_again_changes_nothing),
         TEST(a_message_before_join_is_refused),
         TEST(a_late_vector_is_never_added),
+        TEST(a_crash_between_the_last_round_s_end_and_the_run_s_ends_the_run),
         TEST(a_journal_of_many_runs_is_taken_back),
         TEST(a_merge_that_fails_ends_the_run),
     };
