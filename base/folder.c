@@ -8,6 +8,37 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+// Where the name `path` lies: its parent as a path of its own.
+static void parent_of(char parent[static PATH_MAX], const char *path)
+{
+    char *slash;
+
+    (void)snprintf(parent, PATH_MAX, "%s", path);
+    slash = strrchr(parent, '/');
+    if (slash == NULL)
+        (void)snprintf(parent, PATH_MAX, ".");
+    else
+        slash[slash == parent ? 1 : 0] = '\0';
+}
+
+// A new folder must not be lost with what will be fsynced in it: its parent is fsynced too.
+static enum choir_err make_one(const char *path)
+{
+    char parent[PATH_MAX];
+    enum choir_err err;
+    int fd;
+
+    if (mkdir(path, 0700) != 0)
+        return errno == EEXIST ? CHOIR_OK : CHOIR_ERR_IO;
+    parent_of(parent, path);
+    fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return CHOIR_ERR_IO;
+    err = fsync(fd) == 0 ? CHOIR_OK : CHOIR_ERR_IO;
+    close(fd);
+    return err;
+}
+
 enum choir_err folder_make(const char *path)
 {
     char prefix[PATH_MAX];
@@ -18,11 +49,11 @@ enum choir_err folder_make(const char *path)
         if (*at != '/')
             continue;
         *at = '\0';
-        if (mkdir(prefix, 0700) != 0 && errno != EEXIST)
+        if (make_one(prefix) != CHOIR_OK)
             return CHOIR_ERR_IO;
         *at = '/';
     }
-    return mkdir(prefix, 0700) == 0 || errno == EEXIST ? CHOIR_OK : CHOIR_ERR_IO;
+    return make_one(prefix);
 }
 
 enum choir_err folder_path(char path[static PATH_MAX], const char *dir, const char *name)

@@ -9,8 +9,8 @@
 
 #include "base/err.h"
 
-/* Makes the folder and, if needed, its parents, with mode 0700. An existing one is fine.
- * Fails with CHOIR_ERR_IO (errno says why). */
+/* Makes the folder and, if needed, its parents, with mode 0700. An existing one is fine; a new
+ * one survives a power cut. Fails with CHOIR_ERR_IO (errno says why). */
 CHOIR_MUST_CHECK enum choir_err folder_make(const char *path);
 
 /* Writes "dir/name". Fails with CHOIR_ERR_FORMAT if that is longer than a path may be; what

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/folder.h"
@@ -18,11 +17,9 @@ enum choir_err outbox_open(const char *dir, int *folder)
 {
     char path[PATH_MAX];
 
-    if (folder_path(path, dir, "outbox") != CHOIR_OK)
+    if (folder_path(path, dir, "outbox") != CHOIR_OK || folder_make(path) != CHOIR_OK)
         return CHOIR_ERR_IO;
-    if (mkdir(path, 0700) != 0 && errno != EEXIST)
-        return CHOIR_ERR_IO;
-    *folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    *folder = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     return *folder < 0 ? CHOIR_ERR_IO : CHOIR_OK;
 }
 
