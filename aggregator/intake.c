@@ -115,6 +115,8 @@ enum choir_err intake_expect(struct intake *intake, uint32_t site,
     memcpy(lane->root, root, HASH_BYTES);
     if (intake_file(intake, site, root, &fd) == CHOIR_OK) {
         close(fd);
+        if (fsync(intake->folder) != 0) // a crash may have come between its renaming and this
+            return CHOIR_ERR_IO;
         *here = lane->whole = lane->done_due = true;
         return CHOIR_OK;
     }

@@ -50,6 +50,14 @@ static int check_row(void *good, int n, char **texts, char **names)
     return 0;
 }
 
+// What a crash left in the WAL may have been written but not synced: in the database file it is
+// durable before anything is done on account of it.
+static enum choir_err fold(struct records *records)
+{
+    return from_sqlite(
+        sqlite3_exec(records->db, "PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL));
+}
+
 enum choir_err records_open(const char *path, struct records **out)
 {
     enum choir_err err = CHOIR_ERR_MEMORY;
@@ -65,6 +73,8 @@ enum choir_err records_open(const char *path, struct records **out)
         err = from_sqlite(sqlite3_exec(records->db, "PRAGMA quick_check", check_row, &good, NULL));
     if (err == CHOIR_OK && !good)
         err = CHOIR_ERR_FORGED;
+    if (err == CHOIR_OK)
+        err = fold(records);
     if (err == CHOIR_OK)
         err = from_sqlite(sqlite3_prepare_v2(records->db, "INSERT INTO record (bytes) VALUES (?)",
                                              -1, &records->insert, NULL));
