@@ -159,54 +159,71 @@ void merkle_prove_consistency(struct merkle_proof *proof, const uint8_t (*leaves
     reverse(proof);
 }
 
-enum choir_err merkle_check_consistency(const struct merkle_proof *proof, uint64_t m,
-                                        const uint8_t old_root[static HASH_BYTES], uint64_t n,
-                                        const uint8_t new_root[static HASH_BYTES])
+// One level up the path: two hashes that share it. False when the path is longer than the tree.
+static bool climb(uint64_t *index, uint64_t *last, const uint8_t sibling[static HASH_BYTES],
+                  uint8_t old_hash[static HASH_BYTES], uint8_t new_hash[static HASH_BYTES])
+{
+    if (*last == 0)
+        return false;
+    if ((*index & 1) != 0 || *index == *last) {
+        node_hash(old_hash, sibling, old_hash);
+        node_hash(new_hash, sibling, new_hash);
+        while ((*index & 1) == 0 && *index != 0) {
+            *index >>= 1;
+            *last >>= 1;
+        }
+    } else {
+        node_hash(new_hash, new_hash, sibling); // stands to the right: only in the new tree
+    }
+    *index >>= 1;
+    *last >>= 1;
+    return true;
+}
+
+static enum choir_err same_hash(const uint8_t left[static HASH_BYTES],
+                                const uint8_t right[static HASH_BYTES])
+{
+    return memcmp(left, right, HASH_BYTES) == 0 ? CHOIR_OK : CHOIR_ERR_FORGED;
+}
+
+// The proof of a tree of m > 0 leaves inside a larger one of n.
+static enum choir_err check_growth(const struct merkle_proof *proof, uint64_t m,
+                                   const uint8_t old_root[static HASH_BYTES], uint64_t n,
+                                   const uint8_t new_root[static HASH_BYTES])
 {
     uint8_t old_hash[HASH_BYTES], new_hash[HASH_BYTES];
     uint64_t index = m - 1, last = n - 1;
     size_t i = 0;
 
-    if (m > n || proof->n > MERKLE_PROOF_MAX)
-        return CHOIR_ERR_FORGED;
-    if (m == n)
-        return proof->n == 0 && memcmp(old_root, new_root, HASH_BYTES) == 0 ? CHOIR_OK
-                                                                            : CHOIR_ERR_FORGED;
-    if (m == 0) { // every tree begins with the empty one; its root is fixed
-        hash_bytes(old_hash, "", 0);
-        return proof->n == 0 && memcmp(old_root, old_hash, HASH_BYTES) == 0 ? CHOIR_OK
-                                                                            : CHOIR_ERR_FORGED;
-    }
     while ((index & 1) != 0) {
         index >>= 1;
         last >>= 1;
     }
-    if (index == 0) { // the old tree is a complete subtree: its root opens the path
-        memcpy(old_hash, old_root, HASH_BYTES);
-    } else {
-        if (proof->n == 0)
-            return CHOIR_ERR_FORGED;
-        memcpy(old_hash, proof->hash[i++], HASH_BYTES);
-    }
-    memcpy(new_hash, old_hash, HASH_BYTES);
-    for (; i < proof->n; i++) {
-        if (last == 0)
-            return CHOIR_ERR_FORGED;
-        if ((index & 1) != 0 || index == last) {
-            node_hash(old_hash, proof->hash[i], old_hash);
-            node_hash(new_hash, proof->hash[i], new_hash);
-            while ((index & 1) == 0 && index != 0) {
-                index >>= 1;
-                last >>= 1;
-            }
-        } else {
-            node_hash(new_hash, new_hash, proof->hash[i]);
-        }
-        index >>= 1;
-        last >>= 1;
-    }
-    if (last != 0 || memcmp(old_hash, old_root, HASH_BYTES) != 0 ||
-        memcmp(new_hash, new_root, HASH_BYTES) != 0)
+    if (index != 0 && proof->n == 0)
         return CHOIR_ERR_FORGED;
-    return CHOIR_OK;
+    // If the old tree is a complete subtree, its root opens the path; else the proof does.
+    memcpy(old_hash, index == 0 ? old_root : proof->hash[i++], HASH_BYTES);
+    memcpy(new_hash, old_hash, HASH_BYTES);
+    for (; i < proof->n; i++)
+        if (!climb(&index, &last, proof->hash[i], old_hash, new_hash))
+            return CHOIR_ERR_FORGED;
+    if (last != 0 || same_hash(old_hash, old_root) != CHOIR_OK)
+        return CHOIR_ERR_FORGED;
+    return same_hash(new_hash, new_root);
+}
+
+enum choir_err merkle_check_consistency(const struct merkle_proof *proof, uint64_t m,
+                                        const uint8_t old_root[static HASH_BYTES], uint64_t n,
+                                        const uint8_t new_root[static HASH_BYTES])
+{
+    uint8_t empty[HASH_BYTES];
+
+    if (m > n || proof->n > MERKLE_PROOF_MAX || ((m == 0 || m == n) && proof->n != 0))
+        return CHOIR_ERR_FORGED;
+    if (m == n)
+        return same_hash(old_root, new_root);
+    if (m > 0)
+        return check_growth(proof, m, old_root, n, new_root);
+    hash_bytes(empty, "", 0); // every tree begins with the empty one
+    return same_hash(old_root, empty);
 }
