@@ -18,7 +18,7 @@
 #include "crypto/sign.h"
 #include "wire/secrets.h"
 
-enum { DAYS_DEFAULT = 365, DAYS_MAX = 3650, DAY_SECONDS = 86400, PASSPHRASE_BYTES = 24 };
+enum { DAYS_DEFAULT = 365, DAYS_MAX = 3650, DAY_SECONDS = 86400 };
 
 struct wish {
     const char *dir, *name, *control, *bulk, *passphrase_file;
@@ -37,24 +37,14 @@ static const char help[] =
     "  --passphrase-file FILE   seals the keys; default: a new one in DIR/passphrase\n"
     "  --quick-keys      a cheap seal, for demos and tests only\n";
 
-// A passphrase of our own making: 192 bits as hex, in a file that only its owner reads.
-// One that is there already, of an attempt that was cut short or put there on purpose, is used.
 static enum choir_err make_passphrase(const char *dir, struct choir_diag *diag)
 {
-    uint8_t random[PASSPHRASE_BYTES];
-    char text[2 * PASSPHRASE_BYTES + 2], path[PATH_MAX] = "";
+    char path[PATH_MAX] = "";
+    bool made;
     enum choir_err err = folder_path(path, dir, "passphrase");
 
-    if (err == CHOIR_OK && access(path, F_OK) == 0)
-        return CHOIR_OK;
-    rng_bytes(random, sizeof random);
-    for (size_t i = 0; i < sizeof random; i++)
-        snprintf(text + 2 * i, 3, "%02x", random[i]);
-    text[sizeof text - 2] = '\n';
     if (err == CHOIR_OK)
-        err = file_replace(AT_FDCWD, path, 0600, text, 2 * (size_t)PASSPHRASE_BYTES + 1);
-    rng_wipe(random, sizeof random);
-    rng_wipe(text, sizeof text);
+        err = keyfile_passphrase_make(path, &made);
     return err == CHOIR_OK ? err : diag_set(diag, err, path, "the passphrase could not be written");
 }
 

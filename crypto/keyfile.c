@@ -3,7 +3,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -13,6 +12,8 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "base/hex.h"
+#include "crypto/rng.h"
 
 enum {
     VERSION = 1,
@@ -21,6 +22,7 @@ enum {
     KEY_BYTES = crypto_aead_xchacha20poly1305_ietf_KEYBYTES,
     TAG_BYTES = crypto_aead_xchacha20poly1305_ietf_ABYTES,
     HEAD_MAX = 8 + 2 + 4 + 8 + SALT_BYTES + NONCE_BYTES + 2 + KEYFILE_PURPOSE_MAX + 4,
+    FRESH_BYTES = 24, // of a passphrase of our own making
     FILE_MAX = HEAD_MAX + KEYFILE_SECRET_MAX + TAG_BYTES,
 };
 
@@ -259,5 +261,23 @@ enum choir_err keyfile_passphrase(const char *path, char **passphrase)
     }
     sodium_memzero(file, len);
     free(file);
+    return err;
+}
+
+enum choir_err keyfile_passphrase_make(const char *path, bool *made)
+{
+    uint8_t random[FRESH_BYTES];
+    char line[2 * FRESH_BYTES + 1];
+    enum choir_err err;
+
+    *made = access(path, F_OK) != 0;
+    if (!*made)
+        return CHOIR_OK;
+    rng_bytes(random, sizeof random);
+    hex_put(line, random, sizeof random);
+    line[sizeof line - 1] = '\n';
+    err = file_replace(AT_FDCWD, path, 0600, line, sizeof line);
+    sodium_memzero(random, sizeof random);
+    sodium_memzero(line, sizeof line);
     return err;
 }

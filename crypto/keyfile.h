@@ -8,6 +8,7 @@
 #ifndef CHOIR_CRYPTO_KEYFILE_H
 #define CHOIR_CRYPTO_KEYFILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -62,5 +63,10 @@ CHOIR_MUST_CHECK enum choir_err keyfile_open_bytes(const uint8_t *sealed, size_t
  * read it. On CHOIR_OK *passphrase is the caller's (keyfile_free), zero-terminated. Fails like
  * keyfile_open(); CHOIR_ERR_FORMAT when the line is empty or too long. */
 CHOIR_MUST_CHECK enum choir_err keyfile_passphrase(const char *path, char **passphrase);
+
+/* Makes the file `path`, mode 0600, with a fresh passphrase: 192 random bits in hex. A file that
+ * is there already is used and not touched: it may be somebody's choice, or what an attempt
+ * that was cut short has sealed with. *made tells. Fails with CHOIR_ERR_IO (errno says why). */
+CHOIR_MUST_CHECK enum choir_err keyfile_passphrase_make(const char *path, bool *made);
 
 #endif

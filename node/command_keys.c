@@ -83,6 +83,24 @@ static enum choir_err make_all(const struct site_config *config, const char *pas
     return err;
 }
 
+// Where the settings name a file, nobody need think of a passphrase.
+static enum choir_err make_passphrase(const struct site_config *config, struct choir_diag *diag)
+{
+    enum choir_err err;
+    bool made;
+
+    if (config->passphrase_file == NULL)
+        return CHOIR_OK;
+    err = keyfile_passphrase_make(config->passphrase_file, &made);
+    if (err != CHOIR_OK)
+        return diag_set(diag, err, config->passphrase_file, "the passphrase cannot be written: %s",
+                        strerror(errno)); // NOLINT(concurrency-mt-unsafe)
+    if (made)
+        fprintf(stderr, "A fresh passphrase is in %s: keep a copy, but not beside the keys.\n",
+                config->passphrase_file);
+    return CHOIR_OK;
+}
+
 int command_keys(const struct command_line *line)
 {
     struct site_config *config = NULL;
@@ -101,14 +119,17 @@ int command_keys(const struct command_line *line)
     err = check_new(config, &diag);
     if (err != CHOIR_OK)
         goto out;
-    err = passphrase_get(config, true, &passphrase, &diag);
-    if (err != CHOIR_OK)
-        goto out;
     err = home_make(config->state_dir);
     if (err != CHOIR_OK) {
-        (void)diag_set(&diag, err, config->state_dir, "the folder cannot be made");
+        (void)diag_set(&diag, err, config->state_dir, "the folder cannot be made: %s",
+                       strerror(errno)); // NOLINT(concurrency-mt-unsafe)
         goto out;
     }
+    err = make_passphrase(config, &diag);
+    if (err == CHOIR_OK)
+        err = passphrase_get(config, true, &passphrase, &diag);
+    if (err != CHOIR_OK)
+        goto out;
     err = make_all(config, passphrase, line->quick_keys ? KEYFILE_COST_MIN : KEYFILE_COST_MODERATE,
                    &diag);
 out:

@@ -21,7 +21,9 @@ static enum choir_err from_file(const char *path, char **out, struct choir_diag 
     case CHOIR_OK:
         return err;
     case CHOIR_ERR_MISSING:
-        return diag_set(diag, err, path, "there is no passphrase file here");
+        return diag_set(
+            diag, err, path,
+            "there is no passphrase file here; put back the one that the keys were made with");
     case CHOIR_ERR_REFUSED:
         return diag_set(diag, err, path,
                         "others than its owner may read the passphrase: chmod 600");

@@ -224,6 +224,28 @@ static void the_first_line_is_the_passphrase(void **state)
     assert_int_equal(keyfile_passphrase(path, &passphrase), CHOIR_ERR_REFUSED);
 }
 
+static void a_fresh_passphrase_is_made_once_and_then_used(void **state)
+{
+    char *first = NULL, *again = NULL;
+    struct stat about;
+    bool made = false;
+
+    (void)state;
+    unlink(path);
+    assert_int_equal(keyfile_passphrase_make(path, &made), CHOIR_OK);
+    assert_true(made);
+    assert_int_equal(stat(path, &about), 0);
+    assert_int_equal(about.st_mode & 0777, 0600);
+    assert_int_equal(keyfile_passphrase(path, &first), CHOIR_OK);
+    assert_int_equal(strlen(first), 48);
+    assert_int_equal(keyfile_passphrase_make(path, &made), CHOIR_OK);
+    assert_false(made);
+    assert_int_equal(keyfile_passphrase(path, &again), CHOIR_OK);
+    assert_string_equal(first, again);
+    keyfile_free(first);
+    keyfile_free(again);
+}
+
 #define TEST(f) cmocka_unit_test_setup(f, seal_one)
 
 int main(void)
@@ -239,6 +261,7 @@ int main(void)
         TEST(lengths_outside_the_bounds_are_not_sealed),
         TEST(a_missing_file_and_a_folder_are_told_apart),
         TEST(the_first_line_is_the_passphrase),
+        TEST(a_fresh_passphrase_is_made_once_and_then_used),
     };
 
     return cmocka_run_group_tests_name("keyfile", tests, make_folder, remove_folder);
