@@ -32,7 +32,6 @@ static const int common_calls[] = {
     SCMP_SYS(clock_nanosleep),
     SCMP_SYS(exit),
     SCMP_SYS(exit_group),
-    SCMP_SYS(fcntl),
     SCMP_SYS(fstat),
     SCMP_SYS(ftruncate),
     SCMP_SYS(futex),
@@ -88,6 +87,12 @@ static const int courier_calls[] = {
     SCMP_SYS(sched_getparam), SCMP_SYS(sched_setscheduler), SCMP_SYS(sched_getscheduler),
 };
 
+// Not F_SETOWN and F_SETSIG: they send signals to other processes of this user.
+static const int fcntl_commands[] = {
+    F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD,  F_SETFD,     F_GETFL,     F_SETFL,
+    F_GETLK, F_SETLK,         F_SETLKW, F_ADD_SEALS, F_GET_SEALS,
+};
+
 static const int deadly_calls[] = {
     SCMP_SYS(execve),           SCMP_SYS(execveat),          SCMP_SYS(ptrace),
     SCMP_SYS(process_vm_readv), SCMP_SYS(process_vm_writev), SCMP_SYS(bpf),
@@ -124,13 +129,22 @@ static bool kill_all(scmp_filter_ctx filter)
     return true;
 }
 
+static bool allow_fcntl(scmp_filter_ctx filter)
+{
+    for (size_t i = 0; i < COUNT(fcntl_commands); i++)
+        if (seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
+                             equals(1, fcntl_commands[i])) != 0)
+            return false;
+    return true;
+}
+
 // Memory that can be run is never made again; signals go only to this process (abort()).
 static bool allow_common(scmp_filter_ctx filter)
 {
     const struct scmp_arg_cmp not_executable = where(2, PROT_EXEC, 0);
     const struct scmp_arg_cmp self = equals(0, getpid());
 
-    return allow_all(filter, common_calls, COUNT(common_calls)) &&
+    return allow_all(filter, common_calls, COUNT(common_calls)) && allow_fcntl(filter) &&
            seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, &not_executable) ==
                0 &&
            seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, &not_executable) ==

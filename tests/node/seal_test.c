@@ -16,6 +16,7 @@
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -199,6 +200,121 @@ static bool uses_memory_files(int folder)
     return fd >= 0 && pwrite(fd, "x", 1, 0) == 1 && pread(fd, &back, 1, 0) == 1 && back == 'x';
 }
 
+// True if the call was let through: then the test fails, whatever it came to.
+static bool passes(long result)
+{
+    return result >= 0 || errno != EPERM;
+}
+
+// Other ways to a file, to code, to another process, to the kernel, than those tried above.
+static bool finds_another_way(int folder)
+{
+    const uint64_t how[3] = {0};
+    struct iovec nothing = {0};
+    char room[256] = {0};
+    int got = 0;
+
+    got += passes(syscall(SYS_openat2, AT_FDCWD, data_path, how, sizeof how));
+    got += passes(syscall(SYS_openat, AT_FDCWD, "/proc/self/fd/0", O_RDONLY));
+    got += passes(syscall(SYS_openat, AT_FDCWD, "/proc/1/mem", O_RDONLY));
+    got += passes(syscall(SYS_name_to_handle_at, folder, "", room, room, AT_EMPTY_PATH));
+    got += passes(syscall(SYS_open_by_handle_at, folder, room, O_RDONLY));
+    got += passes(syscall(SYS_open_tree, folder, "", AT_EMPTY_PATH));
+    got += passes(syscall(SYS_link, data_path, "/tmp/choir-seal-linked"));
+    got += passes(syscall(SYS_symlink, data_path, "/tmp/choir-seal-linked"));
+    got += passes(syscall(SYS_truncate, data_path, 0L));
+    got += passes(syscall(SYS_chmod, data_path, 0666));
+    got += passes(syscall(SYS_chroot, "/"));
+    got += passes(syscall(SYS_mount, "none", "/tmp", "tmpfs", 0L, NULL));
+    got += passes(syscall(SYS_unshare, 0x10000000));
+    got += passes(syscall(SYS_io_uring_setup, 1, room));
+    got += passes(syscall(SYS_userfaultfd, 0));
+    got += passes(syscall(SYS_perf_event_open, room, 0, -1, -1, 0));
+    got += passes(syscall(SYS_keyctl, 0, 0, 0, 0, 0));
+    got += passes(syscall(SYS_add_key, "user", "x", "y", 1L, -3));
+    got += passes(syscall(SYS_pidfd_open, getppid(), 0));
+    got += passes(syscall(SYS_pidfd_getfd, folder, 0, 0));
+    got += passes(syscall(SYS_kcmp, getppid(), getppid(), 0, 0, 0));
+    got += passes(syscall(SYS_prctl, 4, 1, 0, 0, 0)); // PR_SET_DUMPABLE
+    got += passes(syscall(SYS_seccomp, 1, 0, room));
+    got += passes(syscall(SYS_personality, 0x0400000)); // READ_IMPLIES_EXEC
+    got += passes(syscall(SYS_pkey_mprotect, room, 0L, PROT_EXEC, -1));
+    got += passes(syscall(SYS_shmat, 0, NULL, 0));
+    got += passes(syscall(SYS_remap_file_pages, room, 0L, PROT_EXEC, 0L, 0));
+    got += passes(syscall(SYS_vmsplice, folder, &nothing, 1L, 0));
+    got += passes(syscall(SYS_ioctl, 0, 0x5412, room)); // TIOCSTI
+    got += passes(syscall(SYS_socketpair, AF_UNIX, SOCK_STREAM, 0, room));
+    got += passes(syscall(SYS_kill, getppid(), 0));
+    got += passes(syscall(SYS_rt_sigqueueinfo, getppid(), 0, room));
+    got += passes(syscall(SYS_tgkill, getppid(), getppid(), 0));
+    got += passes(syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, 0L));
+    got += passes(syscall(SYS_vfork));
+    got += passes(syscall(SYS_setuid, 0));
+    return got > 0;
+}
+
+// The kernel sends a signal of choice for readable bytes to whoever is named the owner.
+static bool signals_through_a_descriptor(int folder)
+{
+    int fd = memfd_create("bell", MFD_CLOEXEC);
+
+    (void)folder;
+    return fd < 0 || passes(fcntl(fd, F_SETOWN, getppid())) ||
+           passes(fcntl(fd, F_SETSIG, SIGKILL)) || passes(fcntl(fd, F_SETLEASE, F_RDLCK)) ||
+           passes(fcntl(fd, F_NOTIFY, 1));
+}
+
+static bool runs_a_memory_file(int folder)
+{
+    char *const none[] = {NULL};
+    int fd = memfd_create("code", MFD_CLOEXEC);
+
+    (void)folder;
+    return write(fd, "#!/bin/true\n", 12) == 12 && fexecve(fd, none, none) == 0;
+}
+
+static bool reads_its_parent(int folder)
+{
+    char room[8];
+    struct iovec here = {room, sizeof room}, there = {room, sizeof room};
+
+    (void)folder;
+    return syscall(SYS_process_vm_readv, getppid(), &here, 1L, &there, 1L, 0L) >= 0;
+}
+
+static bool writes_its_parent(int folder)
+{
+    char room[8] = {0};
+    struct iovec here = {room, sizeof room}, there = {room, sizeof room};
+
+    (void)folder;
+    return syscall(SYS_process_vm_writev, getppid(), &here, 1L, &there, 1L, 0L) >= 0;
+}
+
+static bool loads_a_program_into_the_kernel(int folder)
+{
+    char room[128] = {0};
+
+    (void)folder;
+    return syscall(SYS_bpf, 0, room, sizeof room) >= 0;
+}
+
+static bool speaks_to_the_kernel(int folder)
+{
+    (void)folder;
+    return socket(AF_NETLINK, SOCK_RAW, 0) >= 0 || socket(AF_PACKET, SOCK_RAW, 0) >= 0 ||
+           socket(AF_INET, SOCK_RAW, 1) >= 0 || socket(AF_VSOCK, SOCK_STREAM, 0) >= 0 ||
+           socket(AF_ALG, SOCK_SEQPACKET, 0) >= 0;
+}
+
+static bool reaches_memory_through_its_folder(int folder)
+{
+    return openat(folder, "/proc/self/mem", O_RDWR) >= 0 ||
+           openat(folder, "/proc/self/fd/0", O_RDONLY) >= 0 ||
+           openat(folder, "/dev/mem", O_RDONLY) >= 0 ||
+           openat(folder, "/proc/self/root/etc/passwd", O_RDONLY) >= 0;
+}
+
 static void *open_socket_in_thread(void *said)
 {
     int *go = said;
@@ -261,6 +377,40 @@ static void running_a_program_or_tracing_ends_a_sealed_process(void **state)
     assert_int_equal(sealed(SEAL_VAULT, traces_its_parent, false), 256 + SIGSYS);
     assert_int_equal(sealed(SEAL_COURIER, runs_a_program, false), 256 + SIGSYS);
     assert_int_equal(sealed(SEAL_COURIER, traces_its_parent, false), 256 + SIGSYS);
+}
+
+static void a_sealed_process_finds_no_other_way_out(void **state)
+{
+    (void)state;
+    for (int role = SEAL_VAULT; role <= SEAL_COURIER; role++) {
+        assert_int_equal(sealed((enum seal_role)role, finds_another_way, false), NOT_DONE);
+        assert_int_equal(filtered((enum seal_role)role, finds_another_way), NOT_DONE);
+        assert_int_equal(sealed((enum seal_role)role, signals_through_a_descriptor, false),
+                         NOT_DONE);
+        assert_int_equal(sealed((enum seal_role)role, speaks_to_the_kernel, false), NOT_DONE);
+    }
+}
+
+static void what_only_an_intruder_calls_ends_a_sealed_process(void **state)
+{
+    deed *const acts[] = {runs_a_memory_file, reads_its_parent, writes_its_parent,
+                          loads_a_program_into_the_kernel};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof acts / sizeof acts[0]; i++) {
+        assert_int_equal(sealed(SEAL_VAULT, acts[i], false), 256 + SIGSYS);
+        assert_int_equal(sealed(SEAL_COURIER, acts[i], false), 256 + SIGSYS);
+    }
+}
+
+static void a_sealed_vault_does_not_reach_memory_through_its_folder(void **state)
+{
+    int status = sealed(SEAL_VAULT, reaches_memory_through_its_folder, true);
+
+    (void)state;
+    if (status == NO_LANDLOCK)
+        skip();
+    assert_int_equal(status, NOT_DONE);
 }
 
 static void a_sealed_process_makes_no_new_code(void **state)
@@ -332,6 +482,9 @@ int main(void)
         cmocka_unit_test(a_sealed_vault_writes_in_its_folder),
         cmocka_unit_test(a_sealed_vault_starts_no_process_and_signals_none),
         cmocka_unit_test(running_a_program_or_tracing_ends_a_sealed_process),
+        cmocka_unit_test(a_sealed_process_finds_no_other_way_out),
+        cmocka_unit_test(what_only_an_intruder_calls_ends_a_sealed_process),
+        cmocka_unit_test(a_sealed_vault_does_not_reach_memory_through_its_folder),
         cmocka_unit_test(a_sealed_process_makes_no_new_code),
         cmocka_unit_test(a_sealed_courier_cannot_open_the_data_file),
         cmocka_unit_test(the_filter_alone_keeps_a_courier_from_every_file),
