@@ -92,19 +92,23 @@ static enum choir_err keep(const struct proposal *proposal, struct choir_diag *d
 {
     char hash[2 * HASH_BYTES + 1];
     struct home home;
+    uint32_t runs;
     enum choir_err err = home_open(proposal->config->state_dir, &home);
 
     if (err != CHOIR_OK)
         return diag_set(diag, err, proposal->config->state_dir,
                         "the state folder is not complete: choir-node keys makes it");
-    err =
-        home_keep_plan(&home, HOME_APPROVED, proposal->plan->hash, proposal->bytes, proposal->len);
+    err = home_approve(&home, proposal->plan->hash, proposal->bytes, proposal->len);
+    runs = home_approved_runs(&home, proposal->plan->hash);
     home_close(&home);
     if (err != CHOIR_OK)
         return diag_set(diag, err, proposal->config->state_dir, "the approval cannot be stored: %s",
                         choir_err_text(err));
     hex_put(hash, proposal->plan->hash, HASH_BYTES);
     printf("Approved: plan %s, hash %s\n", proposal->plan->name, hash);
+    if (runs > 1)
+        printf("It is approved for %u runs in all, those of earlier approvals included.\n",
+               (unsigned)runs);
     return CHOIR_OK;
 }
 

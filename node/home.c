@@ -14,7 +14,7 @@
 #include "base/hex.h"
 #include "configs/plan.h"
 
-enum { MARK_VERSION = 1, MARK_BYTES_MAX = 256 };
+enum { MARK_VERSION = 1, MARK_BYTES_MAX = 256, RUNS_DIGITS_MAX = 6, RUNS_MAX = 99999 };
 
 static const char mark_magic[8] = "CHOIRMRK";
 
@@ -203,6 +203,57 @@ enum choir_err home_keep_plan(const struct home *home, enum home_folder folder,
     }
     name_of(name, hash);
     return file_replace(home->fd[folder], name, 0600, bytes, len);
+}
+
+static void runs_name(char name[static HOME_NAME_MAX], const uint8_t hash[static HASH_BYTES])
+{
+    hex_put(name, hash, HASH_BYTES);
+    memcpy(name + (size_t)2 * HASH_BYTES, ".runs", sizeof ".runs");
+}
+
+// The count that was written last, also of an approval that was taken back; 0 if there is none.
+static uint32_t read_runs(const struct home *home, const uint8_t hash[static HASH_BYTES])
+{
+    char name[HOME_NAME_MAX];
+    uint8_t *bytes = NULL;
+    uint32_t runs = 0;
+    size_t len;
+
+    runs_name(name, hash);
+    if (read_at(home->fd[HOME_APPROVED], name, RUNS_DIGITS_MAX, &bytes, &len) != CHOIR_OK)
+        return 0;
+    for (size_t i = 0; i < len && bytes[i] >= '0' && bytes[i] <= '9'; i++)
+        runs = 10 * runs + (uint32_t)(bytes[i] - '0');
+    free(bytes);
+    return runs;
+}
+
+uint32_t home_approved_runs(const struct home *home, const uint8_t hash[static HASH_BYTES])
+{
+    uint32_t runs;
+
+    if (!home_has_plan(home, HOME_APPROVED, hash))
+        return 0;
+    runs = read_runs(home, hash);
+    return runs > 0 ? runs : 1;
+}
+
+enum choir_err home_approve(const struct home *home, const uint8_t hash[static HASH_BYTES],
+                            const uint8_t *bytes, size_t len)
+{
+    uint32_t runs = read_runs(home, hash);
+    char name[HOME_NAME_MAX], text[RUNS_DIGITS_MAX + 2];
+    enum choir_err err;
+    int digits;
+
+    if (runs == 0)
+        runs = home_approved_runs(home, hash);
+    err = home_keep_plan(home, HOME_APPROVED, hash, bytes, len);
+    if (err != CHOIR_OK)
+        return err;
+    runs_name(name, hash);
+    digits = snprintf(text, sizeof text, "%u\n", (unsigned)(runs < RUNS_MAX ? runs + 1 : runs));
+    return file_replace(home->fd[HOME_APPROVED], name, 0600, text, (size_t)digits);
 }
 
 static void mark_name(char name[static 2 * MESSAGE_RUN_BYTES + 1],

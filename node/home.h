@@ -2,6 +2,7 @@
  *
  *   ledger.db, outbox/       the ledger and the charged updates (ledger/ledger.h)
  *   approved/<hash>.json     plans that the site's operator approved
+ *   approved/<hash>.runs     for how many runs in all
  *   offered/<hash>.json      plans that the operator of the federation offered, not approved
  *   marks/<run>              the last attempt of each run this site took part in
  *   export/                  where an export of the ledger is made
@@ -52,6 +53,14 @@ void home_close(struct home *home);
 CHOIR_MUST_CHECK enum choir_err home_keep_plan(const struct home *home, enum home_folder folder,
                                                const uint8_t hash[static HASH_BYTES],
                                                const uint8_t *bytes, size_t len);
+
+/* The operator's yes to one more run of this plan. Fails with CHOIR_ERR_IO. */
+CHOIR_MUST_CHECK enum choir_err home_approve(const struct home *home,
+                                             const uint8_t hash[static HASH_BYTES],
+                                             const uint8_t *bytes, size_t len);
+
+/* For how many runs this plan is approved; 0: not at all. */
+uint32_t home_approved_runs(const struct home *home, const uint8_t hash[static HASH_BYTES]);
 
 /* True only if the plan with this hash stands in the folder, unchanged. */
 bool home_has_plan(const struct home *home, enum home_folder folder,

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -82,6 +83,21 @@ static enum choir_err charge(const struct release *release, const float *delta, 
     return ledger_charge(release->ledger, release->run, release->round, draft, fd, digest);
 }
 
+// The refusal that follows says something about the data: the round is charged for it, with an
+// update of zeros, and asking again gets the same answer.
+static enum choir_err charge_failure(const struct release *release, float *delta,
+                                     uint8_t digest[static HASH_BYTES])
+{
+    int fd = -1;
+    enum choir_err err;
+
+    memset(delta, 0, (size_t)release->plan->n_params * sizeof *delta);
+    err = charge(release, delta, &fd, digest);
+    if (fd >= 0)
+        close(fd);
+    return err == CHOIR_OK ? CHOIR_ERR_FORMAT : err;
+}
+
 enum choir_err release_make(const struct release *release, const float *global, int *fd,
                             uint8_t digest[static HASH_BYTES], struct choir_diag *diag)
 {
@@ -93,12 +109,12 @@ enum choir_err release_make(const struct release *release, const float *global, 
     if (delta == NULL)
         return CHOIR_ERR_MEMORY;
     err = train(release, global, delta, diag);
+    if (err == CHOIR_OK && !clip_vector(delta, n, release->plan->update.clip_norm * FLOAT_ROOM))
+        err = diag_set(diag, CHOIR_ERR_FORMAT, "training", "the update is not finite");
+    if (err == CHOIR_ERR_FORMAT)
+        err = charge_failure(release, delta, digest);
     if (err != CHOIR_OK)
         goto out;
-    if (!clip_vector(delta, n, release->plan->update.clip_norm * FLOAT_ROOM)) {
-        err = diag_set(diag, CHOIR_ERR_FORMAT, "training", "the update is not finite");
-        goto out;
-    }
     for (size_t i = 0; i < n; i++)
         delta[i] *= weight;
     err = charge(release, delta, fd, digest);

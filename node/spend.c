@@ -90,6 +90,40 @@ static enum choir_err is_reserved(struct ledger *ledger, const struct entry_spen
     return *reserved ? CHOIR_OK : err;
 }
 
+struct counted {
+    const uint8_t *plan_hash;
+    uint32_t runs;
+};
+
+static enum choir_err count_run(void *context, uint64_t index, const struct entry *entry)
+{
+    struct counted *counted = context;
+
+    (void)index;
+    if (entry->kind == ENTRY_RESERVE &&
+        memcmp(entry->spend.plan_hash, counted->plan_hash, HASH_BYTES) == 0)
+        counted->runs++;
+    return CHOIR_OK;
+}
+
+enum choir_err spend_ask_run(struct ledger *ledger, const struct entry_spend *spend,
+                             uint32_t approved, struct choir_diag *diag)
+{
+    struct counted counted = {.plan_hash = spend->plan_hash};
+    bool reserved;
+    enum choir_err err = is_reserved(ledger, spend, &reserved);
+
+    if (err != CHOIR_OK || reserved)
+        return err;
+    err = ledger_each(ledger, count_run, &counted);
+    if (err != CHOIR_OK || counted.runs < approved)
+        return err;
+    return diag_set(diag, CHOIR_ERR_REFUSED, "approved",
+                    "the plan is approved for %u runs, and so many began already: the operator of "
+                    "this site has to approve it again",
+                    (unsigned)approved);
+}
+
 enum choir_err spend_ask(struct ledger *ledger, const struct site_policy *policy,
                          const struct entry_spend *spend, bool *reserved,
                          struct budget_verdict *verdict, struct choir_diag *diag)

@@ -35,6 +35,13 @@ CHOIR_MUST_CHECK enum choir_err spend_reserve(struct ledger *ledger,
                                               const struct entry_spend *spend,
                                               struct choir_diag *diag);
 
+/* May this run begin, where the plan is approved for `approved` runs? CHOIR_OK: yes, or it is
+ * reserved already. CHOIR_ERR_REFUSED: so many runs of the plan are reserved; diag->place is
+ * "approved". */
+CHOIR_MUST_CHECK enum choir_err spend_ask_run(struct ledger *ledger,
+                                              const struct entry_spend *spend, uint32_t approved,
+                                              struct choir_diag *diag);
+
 /* Epsilon at the policy's delta, of rounds done or (`reserved`) of all that was set aside. */
 CHOIR_MUST_CHECK enum choir_err spend_so_far(struct ledger *ledger,
                                              const struct site_policy *policy, bool reserved,

@@ -174,6 +174,9 @@ static enum choir_err judge(struct vault *vault, const struct hatch_request *req
     if (err != CHOIR_OK)
         return err;
     err = spend_of_plan(study->plan, study->site, request->run, &study->spend);
+    if (err == CHOIR_OK)
+        err = spend_ask_run(vault->parts.ledger, &study->spend,
+                            home_approved_runs(vault->parts.home, request->hash), diag);
     if (err != CHOIR_OK)
         return err;
     return spend_ask(vault->parts.ledger, &config->policy, &study->spend, &reserved, &verdict,
@@ -195,6 +198,8 @@ static enum message_code refusal_of(enum choir_err err, const struct choir_diag 
 {
     if (err == CHOIR_ERR_FORMAT)
         return MESSAGE_CODE_FORMAT;
+    if (strcmp(diag->place, "approved") == 0)
+        return MESSAGE_CODE_NOT_APPROVED;
     return strncmp(diag->place, "policy.budget", strlen("policy.budget")) == 0
                ? MESSAGE_CODE_BUDGET
                : MESSAGE_CODE_POLICY;
@@ -307,6 +312,25 @@ static bool is_same_attempt(const struct mark *stored, const struct mark *mark)
            memcmp(mark->r0, stored->r0, HASH_BYTES) == 0;
 }
 
+// Sets the whole run aside; if it cannot be, `answer` says why. So every marked run is a paid one.
+static enum choir_err set_aside(struct vault *vault, struct hatch_answer *answer)
+{
+    const struct study *study = &vault->study;
+    struct ledger *ledger = vault->parts.ledger;
+    struct choir_diag diag = {0};
+    enum choir_err err = spend_ask_run(
+        ledger, &study->spend, home_approved_runs(vault->parts.home, study->plan->hash), &diag);
+
+    if (err == CHOIR_OK)
+        err = spend_reserve(ledger, &vault->parts.config->policy, &study->spend, &diag);
+    if (err != CHOIR_ERR_REFUSED)
+        return err;
+    hatch_refuse(answer, refusal_of(err, &diag), "%.80s: %.170s", diag.place, diag.message);
+    LOG_EVENT(LOG_WARNING, "run_refused", log_text("place", diag.place),
+              log_text("message", diag.message));
+    return CHOIR_OK;
+}
+
 // The file first: it is what a restarted courier is told, and must never be behind.
 static enum choir_err store_mark(struct vault *vault, const struct mark *mark)
 {
@@ -335,9 +359,11 @@ static enum choir_err on_mark(struct vault *vault, const struct hatch_request *r
                      vault->parts.config->policy.minimum_cohort);
         return CHOIR_OK;
     }
-    err = home_read_mark(vault->parts.home, request->run, &stored);
-    if (err != CHOIR_OK)
-        return broken(answer, err, "reading the mark");
+    err = set_aside(vault, answer);
+    if (err == CHOIR_OK && answer->code == MESSAGE_CODE_NONE)
+        err = home_read_mark(vault->parts.home, request->run, &stored);
+    if (err != CHOIR_OK || answer->code != MESSAGE_CODE_NONE)
+        return err == CHOIR_OK ? CHOIR_OK : broken(answer, err, "reading the mark");
     if (mark->revealed ? !is_same_attempt(&stored, mark) : !is_above(&stored, mark))
         err = CHOIR_ERR_REFUSED;
     else if (!mark->revealed || !stored.revealed)
@@ -396,16 +422,9 @@ static enum choir_err make_update(struct vault *vault, const struct hatch_reques
         .round = request->round,
     };
     struct choir_diag diag = {0};
-    enum choir_err err = spend_reserve(vault->parts.ledger, &vault->parts.config->policy,
-                                       &vault->study.spend, &diag);
+    enum choir_err err = set_aside(vault, answer); // as its mark did: nothing happens twice
 
-    if (err == CHOIR_ERR_REFUSED) {
-        hatch_refuse(answer, MESSAGE_CODE_BUDGET, "%.80s: %.170s", diag.place, diag.message);
-        LOG_EVENT(LOG_WARNING, "round_refused", log_whole("round", request->round),
-                  log_text("place", diag.place), log_text("message", diag.message));
-        return CHOIR_OK;
-    }
-    if (err != CHOIR_OK)
+    if (err != CHOIR_OK || answer->code != MESSAGE_CODE_NONE)
         return err;
     err = release_make(&release, global, fd, answer->update.digest, &diag);
     if (err == CHOIR_ERR_FORMAT) {
@@ -482,9 +501,12 @@ static enum choir_err on_train(struct vault *vault, const struct hatch_request *
 static enum choir_err on_consent(struct vault *vault, const struct hatch_request *request,
                                  struct hatch_answer *answer)
 {
-    enum choir_err err = ledger_mark_consent(vault->parts.ledger, request->hash, request->hash2);
+    enum choir_err err;
 
     memcpy(answer->hash, request->hash, HASH_BYTES);
+    if (!in_study(vault, request, answer))
+        return CHOIR_OK;
+    err = ledger_mark_consent(vault->parts.ledger, request->hash, request->hash2);
     if (err == CHOIR_ERR_REFUSED) {
         hatch_refuse(answer, MESSAGE_CODE_SECOND_CONSENT,
                      "another set of survivors was consented to");

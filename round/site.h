@@ -73,7 +73,7 @@ enum site_event_kind {
     SITE_MESSAGE,         // `message`
     SITE_PLAN_CHECKED,    // `plan`; again whenever the verdict changes
     SITE_MARK_STORED,     // `round`, `attempt`
-    SITE_MARK_REFUSED,    // the store already holds a later mark, or failed
+    SITE_MARK_REFUSED,    // `code`, `text`: mostly as the store already holds a later mark
     SITE_MODEL_READY,     // `hash`: fetched, hash checked
     SITE_MODEL_FAILED,    // `hash`: cannot be had now, or is gone when TRAIN needs it
     SITE_UPDATE_READY,    // `round`, `update`: charged and durable

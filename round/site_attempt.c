@@ -276,8 +276,11 @@ void site_on_mark_refused(struct site *site, const struct site_event *event)
     if (event->round != site->open.round || event->attempt != site->open.attempt ||
         (site->phase != SITE_IN_MARKING && site->phase != SITE_IN_REVEALING))
         return;
-    site_refuse(site, MESSAGE_ROUND_OPEN, MESSAGE_CODE_STALE,
-                "the store refused the mark of this attempt");
+    if (event->code == MESSAGE_CODE_NONE || event->text == NULL)
+        site_refuse(site, MESSAGE_ROUND_OPEN, MESSAGE_CODE_STALE,
+                    "the store refused the mark of this attempt");
+    else
+        site_refuse(site, MESSAGE_ROUND_OPEN, event->code, event->text);
     site_drop_attempt(site);
 }
 
