@@ -276,6 +276,14 @@ static void hear_vault(struct supervisor *supervisor)
         close(carried);
 }
 
+// The courier reads what the network sends; a person's terminal must not obey it.
+static void make_plain(char *text)
+{
+    for (; *text != '\0'; text++)
+        if ((unsigned char)*text < 0x20 || (unsigned char)*text >= 0x7f)
+            *text = '?';
+}
+
 static void hear_courier(struct supervisor *supervisor)
 {
     struct role_report report;
@@ -291,6 +299,7 @@ static void hear_courier(struct supervisor *supervisor)
         !hatch_bool_is_valid(&report.status.linked) || !hatch_bool_is_valid(&report.status.in_run))
         return;
     report.waits[sizeof report.waits - 1] = '\0';
+    make_plain(report.waits);
     if (!supervisor->courier_ready && report.ready)
         LOG_EVENT(LOG_INFO, "node_ready", log_whole("ms", now_ms() - supervisor->started_ms));
     supervisor->courier_ready = report.ready;
