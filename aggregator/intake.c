@@ -19,6 +19,7 @@ struct lane {
     int fd;                    // its spool file, -1 without receiver
     uint8_t root[HASH_BYTES];  // of what is coming in, or is whole
     bool whole;                // on disk under its final name; there is no receiver then
+    bool kept;                 // the same, although it may not be expected any more
     bool done_due;             // the site is to be told so
     struct sender *sender;
     bool last_was_sender; // which machine made the message of the last intake_next()
@@ -96,6 +97,16 @@ enum choir_err intake_file(const struct intake *intake, uint32_t site,
     return CHOIR_OK;
 }
 
+// A site has one vector at a time: attempt after attempt another one would fill the disk.
+static void forget_vector(const struct intake *intake, struct lane *lane, uint32_t site)
+{
+    char name[NAME_BYTES];
+
+    spool_name(name, site, lane->root, lane->kept ? "" : ".part");
+    unlinkat(intake->folder, name, 0);
+    lane->kept = false;
+}
+
 enum choir_err intake_expect(struct intake *intake, uint32_t site,
                              const uint8_t root[static HASH_BYTES], uint64_t bytes, bool *here)
 {
@@ -112,12 +123,14 @@ enum choir_err intake_expect(struct intake *intake, uint32_t site,
     if (lane->receiver != NULL && memcmp(lane->root, root, HASH_BYTES) == 0)
         return CHOIR_OK; // already coming in
     stop_receiving(lane);
+    if (memcmp(lane->root, root, HASH_BYTES) != 0)
+        forget_vector(intake, lane, site);
     memcpy(lane->root, root, HASH_BYTES);
     if (intake_file(intake, site, root, &fd) == CHOIR_OK) {
         close(fd);
         if (fsync(intake->folder) != 0) // a crash may have come between its renaming and this
             return CHOIR_ERR_IO;
-        *here = lane->whole = lane->done_due = true;
+        *here = lane->whole = lane->kept = lane->done_due = true;
         return CHOIR_OK;
     }
     spool_name(name, site, root, ".part");
@@ -176,7 +189,7 @@ static enum choir_err finish(struct intake *intake, struct lane *lane, uint32_t 
         fsync(intake->folder) != 0)
         return CHOIR_ERR_IO;
     stop_receiving(lane); // a descriptor less
-    lane->whole = lane->done_due = true;
+    lane->whole = lane->kept = lane->done_due = true;
     return CHOIR_OK;
 }
 
@@ -279,8 +292,10 @@ void intake_clear(struct intake *intake)
 {
     enum choir_err unread;
 
-    for (size_t i = 0; i < LANES; i++)
+    for (size_t i = 0; i < LANES; i++) {
         stop_receiving(&intake->lane[i]);
+        intake->lane[i].kept = false;
+    }
     unread = folder_each(intake->folder, erase_one, intake);
     (void)unread; // a vector that stays is not looked at: uploads are expected by their root
 }

@@ -282,6 +282,30 @@ static void a_dropped_or_cleared_vector_leaves_no_file(void **state)
     world_close(&world);
 }
 
+static void a_site_keeps_one_vector_whatever_it_announces(void **state)
+{
+    struct world world;
+    bool here = true;
+    int fd = -1;
+
+    world_open(&world, *state);
+    assert_false(expect(&world));
+    run_until_sent(&world);
+    intake_drop(world.intake, SITE); // the attempt is over, and the next one has another vector
+    for (uint8_t i = 1; i < 20; i++) {
+        const uint8_t other[HASH_BYTES] = {i};
+
+        assert_int_equal(intake_expect(world.intake, SITE, other, BYTES, &here), CHOIR_OK);
+        assert_false(here);
+    }
+    assert_int_equal(intake_file(world.intake, SITE, source_id(world.source), &fd),
+                     CHOIR_ERR_MISSING);
+    intake_drop(world.intake, SITE);
+    assert_int_equal(rmdir(((struct sample *)*state)->folder), 0); // empty
+    assert_int_equal(folder_make(((struct sample *)*state)->folder), CHOIR_OK);
+    world_close(&world);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, sample_setup, sample_teardown)
 
 int main(void)
@@ -294,6 +318,7 @@ int main(void)
         TEST(another_vector_than_the_one_announced_is_refused),
         TEST(a_model_is_served_by_its_hash),
         TEST(a_dropped_or_cleared_vector_leaves_no_file),
+        TEST(a_site_keeps_one_vector_whatever_it_announces),
     };
 
     return cmocka_run_group_tests_name("intake", tests, NULL, NULL);
