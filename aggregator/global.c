@@ -260,6 +260,20 @@ static enum choir_err read_segment(int fd, uint8_t *to, size_t len, size_t offse
     return CHOIR_OK;
 }
 
+enum choir_err global_check_update(struct global *global, int fd)
+{
+    enum choir_err err = CHOIR_OK;
+
+    for (size_t segment = 0; err == CHOIR_OK && segment < global->layout.n_segments; segment++) {
+        err = read_segment(fd, global->part, quantize_segment_bytes(&global->layout, segment),
+                           quantize_segment_offset(&global->layout, segment));
+        if (err == CHOIR_OK)
+            err =
+                quantize_decode_segment(&global->layout, segment, global->part, 1, global->values);
+    }
+    return err;
+}
+
 // streams: one for each site, or NULL if nobody wants to know what came in.
 static enum choir_err sum_segment(struct global *global, size_t segment, const int *fds, size_t n,
                                   struct hash_stream **streams)

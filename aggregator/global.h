@@ -43,6 +43,11 @@ CHOIR_MUST_CHECK enum choir_err global_file(const struct global *global,
 /* Bytes of every site's vector. */
 uint64_t global_update_bytes(const struct global *global);
 
+/* Is the vector in `fd` one that a site of the plan can have made: every constant lane is 1, every
+ * value within the bound? One that is not would spoil the sum of all. Only while no masks are on.
+ * Fails with CHOIR_ERR_FORGED or CHOIR_ERR_IO. */
+CHOIR_MUST_CHECK enum choir_err global_check_update(struct global *global, int fd);
+
 /* Adds up the vectors in fds[0..n), divides by `weight_sum` (of the public weights of these
  * sites) and takes the server optimiser's step; the new model is durable when CHOIR_OK is
  * returned. sum_hash: SHA-256 of the summed lanes; digests [n], NULL if not wanted: SHA-256 of

@@ -109,6 +109,7 @@ static enum choir_err take_bulk(struct hub *hub, const struct link_event *event)
 {
     struct bulk_message message;
     enum intake_news news = INTAKE_NOTHING;
+    enum gather_event_kind kind = GATHER_UPLOAD_PROGRESS;
     struct gather_event next;
     enum choir_err err = bulk_decode(event->bytes, event->len, &message);
 
@@ -123,7 +124,12 @@ static enum choir_err take_bulk(struct hub *hub, const struct link_event *event)
     hub->pumped_ms = 0; // an answer may be due
     if (news == INTAKE_NOTHING)
         return CHOIR_OK;
-    next = hub_event(hub, news == INTAKE_WHOLE ? GATHER_UPLOADED : GATHER_UPLOAD_PROGRESS);
+    if (news == INTAKE_WHOLE) {
+        err = hub_judge_upload(hub, event->site, message.id, &kind);
+        if (err != CHOIR_OK)
+            return err;
+    }
+    next = hub_event(hub, kind);
     if (news == INTAKE_CAME && next.now_ms < hub->upload_told_ms[event->site] + PROGRESS_EVERY_MS)
         return CHOIR_OK;
     hub->upload_told_ms[event->site] = next.now_ms;

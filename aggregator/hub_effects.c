@@ -75,9 +75,34 @@ enum choir_err hub_serve_model(struct hub *hub)
     return err;
 }
 
+// With masks on a single vector says nothing, and only the sum can be looked at.
+enum choir_err hub_judge_upload(struct hub *hub, uint32_t site,
+                                const uint8_t root[static HASH_BYTES], enum gather_event_kind *kind)
+{
+    enum choir_err err;
+    int fd;
+
+    *kind = GATHER_UPLOADED;
+    if (hub->study == NULL || hub->study->plan->secure_aggregation)
+        return CHOIR_OK;
+    err = intake_file(hub->intake, site, root, &fd);
+    if (err != CHOIR_OK)
+        return CHOIR_ERR_IO;
+    err = global_check_update(hub->study->global, fd);
+    close(fd);
+    if (err != CHOIR_ERR_FORGED)
+        return err;
+    *kind = GATHER_UPLOAD_FORGED;
+    LOG_EVENT(LOG_WARNING, "update_rejected", log_whole("site", site),
+              log_hex("root", root, HASH_BYTES),
+              log_text("why", "it is not a vector that the plan allows a site to send"));
+    return CHOIR_OK;
+}
+
 static enum choir_err expect_upload(struct hub *hub, const struct gather_effect *effect)
 {
     bool here = false;
+    enum gather_event_kind kind;
     struct pending *pending;
     enum choir_err err = intake_expect(hub->intake, effect->upload.site, effect->upload.root,
                                        effect->upload.bytes, &here);
@@ -85,7 +110,10 @@ static enum choir_err expect_upload(struct hub *hub, const struct gather_effect 
     hub->pumped_ms = 0; // the site is asked for it at once
     if (err != CHOIR_OK || !here)
         return err;
-    pending = hub_pending(hub, GATHER_UPLOADED);
+    err = hub_judge_upload(hub, effect->upload.site, effect->upload.root, &kind);
+    if (err != CHOIR_OK)
+        return err;
+    pending = hub_pending(hub, kind);
     if (pending == NULL)
         return CHOIR_ERR_MEMORY;
     pending->site = effect->upload.site;

@@ -83,6 +83,11 @@ CHOIR_MUST_CHECK enum choir_err hub_open_message(const void *context, const uint
 CHOIR_MUST_CHECK enum choir_err hub_carry_out(struct hub *hub);
 /* hub_effects.c: what an effect brought about, for after this step; NULL if there are too many. */
 struct pending *hub_pending(struct hub *hub, enum gather_event_kind kind);
+/* hub_effects.c: GATHER_UPLOADED if the whole vector of `site` can be added, else
+ * GATHER_UPLOAD_FORGED. Fails with CHOIR_ERR_IO. */
+CHOIR_MUST_CHECK enum choir_err hub_judge_upload(struct hub *hub, uint32_t site,
+                                                 const uint8_t root[static HASH_BYTES],
+                                                 enum gather_event_kind *kind);
 /* hub_effects.c: the current model is what sites can fetch. */
 CHOIR_MUST_CHECK enum choir_err hub_serve_model(struct hub *hub);
 void hub_stop_serving(struct hub *hub);

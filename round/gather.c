@@ -397,6 +397,9 @@ enum choir_err gather_step(struct gather *gather, const struct gather_event *eve
     case GATHER_UPLOADED:
         gather_on_uploaded(gather, event);
         break;
+    case GATHER_UPLOAD_FORGED:
+        gather_on_upload_forged(gather, event);
+        break;
     case GATHER_MERGED:
         gather_on_merged(gather, event);
         break;

@@ -68,6 +68,7 @@ enum gather_event_kind {
     GATHER_MESSAGE,         // `message`
     GATHER_UPLOAD_PROGRESS, // `site`: chunks are coming in
     GATHER_UPLOADED,        // `site`, `hash` = Merkle root: complete, checked, durable on disk
+    GATHER_UPLOAD_FORGED,   // `site`, `hash` = Merkle root: whole, but not a vector to be added
     GATHER_MERGED,          // `round`, `sum_hash`, `hash` = new model, both durable
     GATHER_MERGE_FAILED,    // `round`, `text`: e.g. the constant lane is not |U|
     GATHER_TICK,            // time passed

@@ -204,6 +204,20 @@ void gather_suspend(struct gather *gather, struct peer *peer, enum message_code 
     gather_drop(gather, peer, "it broke the protocol");
 }
 
+void gather_on_upload_forged(struct gather *gather, const struct gather_event *event)
+{
+    static const uint8_t nothing[1];
+    const struct incoming no_second = {.signed_bytes = nothing};
+    struct peer *peer = gather_peer(gather, event->site);
+    const struct heard *header;
+
+    if (peer == NULL || !gather->opened || gather->phase != GATHER_MASKED)
+        return;
+    header = &peer->heard[SAID_MASKED];
+    if (header->here && memcmp(peer->root, event->hash, HASH_BYTES) == 0)
+        gather_suspend(gather, peer, MESSAGE_CODE_FORMAT, header, &no_second);
+}
+
 // A text that can be sent: control characters become question marks.
 static void clean_text(char *to, size_t max, const char *from)
 {

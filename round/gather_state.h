@@ -150,6 +150,8 @@ void gather_offer_plan(struct gather *gather, const struct site_set *to);
 /* Keeps it out for the rest of the run, with the two messages as evidence (either may be NULL). */
 void gather_suspend(struct gather *gather, struct peer *peer, enum message_code code,
                     const struct heard *first, const struct incoming *second);
+/* The vector that the site signed cannot be added to the others. */
+void gather_on_upload_forged(struct gather *gather, const struct gather_event *event);
 void gather_drop(struct gather *gather, struct peer *peer, const char *why);
 void gather_end_run(struct gather *gather, enum message_code code, const char *text);
 

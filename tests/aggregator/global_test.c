@@ -133,6 +133,32 @@ static void an_update_counted_twice_is_refused_and_the_model_stays(void **state)
     plan_free(plan);
 }
 
+static void an_update_that_no_site_can_have_made_is_told_apart(void **state)
+{
+    struct sample *sample = *state;
+    struct plan *plan = sample_plan(NULL, NULL);
+    struct global *global = NULL;
+    const uint32_t bad[] = {0, 2, UINT32_MAX};
+    const int32_t far = INT32_MAX;
+    int fd = sample_update_file(plan, 1, 0.5F);
+    off_t last;
+
+    assert_int_equal(global_open(sample->folder, plan, &global), CHOIR_OK);
+    last = (off_t)(global_update_bytes(global) - sizeof bad[0]);
+    assert_int_equal(global_check_update(global, fd), CHOIR_OK);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) { // two of them could make up for it
+        assert_int_equal(pwrite(fd, &bad[i], sizeof bad[i], last), sizeof bad[i]);
+        assert_int_equal(global_check_update(global, fd), CHOIR_ERR_FORGED);
+    }
+    close(fd);
+    fd = sample_update_file(plan, 1, 0.5F);
+    assert_int_equal(pwrite(fd, &far, sizeof far, 0), sizeof far);
+    assert_int_equal(global_check_update(global, fd), CHOIR_ERR_FORGED);
+    close(fd);
+    global_close(global);
+    plan_free(plan);
+}
+
 static void a_short_update_is_an_error_of_the_disk(void **state)
 {
     struct sample *sample = *state;
@@ -229,6 +255,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(the_sum_of_one_hot_updates_is_exact_in_every_segment),
         TEST(an_update_counted_twice_is_refused_and_the_model_stays),
+        TEST(an_update_that_no_site_can_have_made_is_told_apart),
         TEST(a_short_update_is_an_error_of_the_disk),
         TEST(a_restart_goes_on_with_model_and_optimiser),
         TEST(a_changed_model_file_is_not_loaded),

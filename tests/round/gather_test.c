@@ -609,6 +609,27 @@ static void a_merge_that_fails_ends_the_run(void **state)
     assert_int_equal(status.phase, GATHER_IDLE);
 }
 
+// One vector that does not count itself once would spoil the sum of all.
+static void a_vector_that_cannot_be_added_costs_only_its_own_site(void **state)
+{
+    (void)state;
+    to_masked();
+    uploads(1);
+    masked(2, 2);
+    happens((struct gather_event){.kind = GATHER_UPLOAD_FORGED, .site = 2, .hash = {7}});
+    assert_int_not_equal(status.site[1].standing, GATHER_SUSPENDED); // not the one it signed
+    happens((struct gather_event){.kind = GATHER_UPLOAD_FORGED, .site = 2, .hash = {2}});
+    assert_int_equal(status.site[1].standing, GATHER_SUSPENDED);
+    happens((struct gather_event){.kind = GATHER_UPLOADED, .site = 2, .hash = {2}});
+    uploads(3);
+    uploads(4);
+    assert_int_equal(status.phase, GATHER_CONSENT);
+    consents(1);
+    consents(3);
+    consents(4);
+    assert_int_equal(status.phase, GATHER_UNMASK);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, new_run, end_run)
 
 int main(void)
@@ -633,6 +654,7 @@ int main(void)
         TEST(a_crash_between_the_last_round_s_end_and_the_run_s_ends_the_run),
         TEST(a_journal_of_many_runs_is_taken_back),
         TEST(a_merge_that_fails_ends_the_run),
+        TEST(a_vector_that_cannot_be_added_costs_only_its_own_site),
     };
 
     return cmocka_run_group_tests_name("gather", tests, NULL, NULL);
