@@ -179,14 +179,14 @@ static enum choir_err open_keys(struct hub *hub, struct choir_diag *diag)
                         "is such a file)");
     err = keyfile_passphrase(config->passphrase_file, &passphrase);
     if (err != CHOIR_OK)
-        return diag_set(diag, err, config->passphrase_file, "the passphrase: %s",
-                        choir_err_text(err));
+        return diag_set(diag, err, config->passphrase_file, "%s",
+                        keyfile_passphrase_fault_text(err));
     err = keyfile_open(config->keys, SECRETS_AGGREGATOR, passphrase, &hub->secret, &len);
     keyfile_free(passphrase);
     if (err == CHOIR_OK && len != SECRETS_PEER_BYTES)
         err = CHOIR_ERR_FORMAT;
     if (err != CHOIR_OK)
-        diag_set(diag, err, config->keys, "the aggregator's keys: %s", choir_err_text(err));
+        diag_set(diag, err, config->keys, "%s", keyfile_fault_text(err));
     return err;
 }
 
@@ -199,13 +199,15 @@ static enum choir_err open_roster(struct hub *hub, struct choir_diag *diag)
     hex_put(fingerprint, hub->config->root, HASH_BYTES);
     err = roster_read(path, fingerprint, &hub->roster);
     if (err != CHOIR_OK)
-        return diag_set(diag, err, path, "the roster: %s", choir_err_text(err));
+        return diag_set(diag, err, path, "%s", roster_fault_text(err));
     if (!roster_is_current(&hub->roster, now_unix()))
-        return diag_set(diag, CHOIR_ERR_REFUSED, path,
-                        "the roster has expired; renew it with `choir roster add`");
+        return diag_set(
+            diag, CHOIR_ERR_REFUSED, path,
+            "the roster has expired: `choir roster add DIR` signs it anew, then give it to "
+            "every site");
     if (hub->roster.n_sites == 0)
         return diag_set(diag, CHOIR_ERR_REFUSED, path,
-                        "the roster has no site yet; add one with `choir roster add`");
+                        "the roster has no site yet: `choir roster add DIR NAME.pub` adds one");
     return CHOIR_OK;
 }
 

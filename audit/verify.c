@@ -53,8 +53,7 @@ static bool set_anchor(struct audit_case *audit, const struct wish *wish)
         return true;
     err = roster_read(wish->roster, NULL, &roster);
     if (err != CHOIR_OK) {
-        report_unknown(&audit->report, wish->roster, "the roster that should be the anchor: %s",
-                       choir_err_text(err));
+        report_unknown(&audit->report, wish->roster, "%s", roster_fault_text(err));
         return false;
     }
     roster_fingerprint(audit->root, roster.root_key);

@@ -20,8 +20,7 @@ enum choir_err federation_passphrase(const char *dir, const char *file, char **p
     if (err == CHOIR_OK)
         return CHOIR_OK;
     return diag_set(diag, err, file == NULL ? path : file,
-                    "the passphrase (%s): name its file, of mode 0600, with --passphrase-file",
-                    choir_err_text(err));
+                    "%s; --passphrase-file names another file", keyfile_passphrase_fault_text(err));
 }
 
 enum choir_err federation_key(const char *dir, const char *name, const char *purpose,
@@ -39,9 +38,7 @@ enum choir_err federation_key(const char *dir, const char *name, const char *pur
         err = CHOIR_ERR_FORMAT;
     if (err != CHOIR_OK) {
         keyfile_free(opened);
-        return diag_set(diag, err, path, "%s",
-                        err == CHOIR_ERR_FORGED ? "wrong passphrase, or not the key that is needed"
-                                                : choir_err_text(err));
+        return diag_set(diag, err, path, "%s", keyfile_fault_text(err));
     }
     *secret = opened;
     return CHOIR_OK;

@@ -35,7 +35,7 @@ static enum choir_err sign_plan(const char *dir, const char *passphrase_file, ui
     if (err == CHOIR_OK)
         err = roster_read(path, NULL, &roster);
     if (err != CHOIR_OK)
-        return diag_set(diag, err, path, "the roster: %s", choir_err_text(err));
+        return diag_set(diag, err, path, "%s", roster_fault_text(err));
     err = federation_passphrase(dir, passphrase_file, &passphrase, diag);
     if (err == CHOIR_OK)
         err = federation_key(dir, "operator.key", SECRETS_OPERATOR, passphrase,

@@ -71,7 +71,7 @@ static int show(const char *path)
     enum choir_err err = roster_read(path, NULL, &roster);
 
     if (err != CHOIR_OK)
-        return args_fail(path, choir_err_text(err));
+        return args_fail(path, roster_fault_text(err));
     print_roster(&roster);
     printf("Signed by the root key above. Whether that is the root you trust, its fingerprint "
            "tells.\n");
@@ -141,7 +141,7 @@ static enum choir_err add(const struct wish *wish, struct roster *roster, struct
         err = roster_read(path, NULL, roster);
     if (err != CHOIR_OK)
         return diag_set(diag, err, path, "%s; `choir init` makes a federation",
-                        choir_err_text(err));
+                        roster_fault_text(err));
     n_before = roster->n_sites;
     for (size_t i = 0; err == CHOIR_OK && i < wish->n_files; i++)
         err = add_file(roster, wish->files[i], diag);

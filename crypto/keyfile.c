@@ -281,3 +281,45 @@ enum choir_err keyfile_passphrase_make(const char *path, bool *made)
     sodium_memzero(line, sizeof line);
     return err;
 }
+
+const char *keyfile_fault_text(enum choir_err err)
+{
+    switch (err) {
+    case CHOIR_ERR_MISSING:
+        return "there is no key file here: `choir-node keys` makes that of a site, `choir init` those "
+               "of a federation";
+    case CHOIR_ERR_REFUSED:
+        return "others than its owner may read the key file, or it is another user's: chmod 600";
+    case CHOIR_ERR_FORGED:
+        return "the passphrase is wrong, or the key file was changed or is another one";
+    case CHOIR_ERR_FORMAT:
+        return "this is not a key file, or not the one that is needed";
+    case CHOIR_OK:
+    case CHOIR_ERR_MEMORY:
+    case CHOIR_ERR_IO:
+    case CHOIR_ERR_PEER:
+    case CHOIR_ERR_AGAIN:
+    default:
+        return choir_err_text(err);
+    }
+}
+
+const char *keyfile_passphrase_fault_text(enum choir_err err)
+{
+    switch (err) {
+    case CHOIR_ERR_MISSING:
+        return "there is no passphrase file here; put back the one that the keys were made with";
+    case CHOIR_ERR_REFUSED:
+        return "others than its owner may read the passphrase, or it is another user's: chmod 600";
+    case CHOIR_ERR_FORMAT:
+        return "the first line of the passphrase file is empty or longer than 1024 bytes";
+    case CHOIR_OK:
+    case CHOIR_ERR_MEMORY:
+    case CHOIR_ERR_IO:
+    case CHOIR_ERR_FORGED:
+    case CHOIR_ERR_PEER:
+    case CHOIR_ERR_AGAIN:
+    default:
+        return choir_err_text(err);
+    }
+}

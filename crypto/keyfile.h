@@ -69,4 +69,9 @@ CHOIR_MUST_CHECK enum choir_err keyfile_passphrase(const char *path, char **pass
  * that was cut short has sealed with. *made tells. Fails with CHOIR_ERR_IO (errno says why). */
 CHOIR_MUST_CHECK enum choir_err keyfile_passphrase_make(const char *path, bool *made);
 
+/* What a person reads when keyfile_open() or keyfile_passphrase() failed for the file that is
+ * named beside it: what is wrong and what to do. Never NULL. */
+const char *keyfile_fault_text(enum choir_err err);
+const char *keyfile_passphrase_fault_text(enum choir_err err);
+
 #endif

@@ -33,8 +33,11 @@ enum choir_err books_open(const struct site_config *config, struct books *out,
 
     out->ledger = NULL;
     if (err != CHOIR_OK)
-        return diag_set(diag, err, config->state_dir,
-                        "the state folder is not complete: choir-node keys makes it");
+        return diag_set(
+            diag, err, config->state_dir,
+            err == CHOIR_ERR_REFUSED
+                ? "others may write to the state folder, or it is another user's: chmod 700"
+                : "the state folder is not complete: choir-node keys makes it");
     err = passphrase_get(config, false, &passphrase, diag);
     if (err == CHOIR_OK) {
         err = ledger_open(config->state_dir, passphrase, &out->ledger);

@@ -38,27 +38,6 @@ out:
     return err;
 }
 
-static const char *reason(enum choir_err err)
-{
-    switch (err) {
-    case CHOIR_ERR_MISSING:
-        return "there is no key file here: choir-node keys makes one";
-    case CHOIR_ERR_FORGED:
-        return "the passphrase is wrong, or the key file was changed";
-    case CHOIR_ERR_REFUSED:
-        return "others than its owner may read the key file: chmod 600";
-    case CHOIR_ERR_FORMAT:
-        return "this is not a key file of a site";
-    case CHOIR_OK:
-    case CHOIR_ERR_MEMORY:
-    case CHOIR_ERR_IO:
-    case CHOIR_ERR_PEER:
-    case CHOIR_ERR_AGAIN:
-    default:
-        return choir_err_text(err);
-    }
-}
-
 enum choir_err keyring_open(const char *path, const char *passphrase, struct keyring **out,
                             struct choir_diag *diag)
 {
@@ -70,7 +49,7 @@ enum choir_err keyring_open(const char *path, const char *passphrase, struct key
     if (err == CHOIR_OK && len != BUNDLE_BYTES)
         err = CHOIR_ERR_FORMAT;
     if (err != CHOIR_OK) {
-        err = diag_set(diag, err, path, "%s", reason(err));
+        err = diag_set(diag, err, path, "%s", keyfile_fault_text(err));
         goto out;
     }
     keys = (struct keyring *)(void *)keyfile_alloc(sizeof *keys);

@@ -5,32 +5,6 @@
 #include "base/hex.h"
 #include "base/now.h"
 
-static enum choir_err explain_roster(const struct site_config *config, enum choir_err err,
-                                     struct choir_diag *diag)
-{
-    switch (err) {
-    case CHOIR_ERR_MISSING:
-        return diag_set(diag, err, config->roster,
-                        "there is no roster: ask the coordinator for the signed roster file");
-    case CHOIR_ERR_FORGED:
-        return diag_set(
-            diag, err, config->roster,
-            "the roster is not signed by the root key that the settings pin (\"root\"): "
-            "compare the fingerprint with the coordinator by telephone");
-    case CHOIR_ERR_FORMAT:
-        return diag_set(diag, err, config->roster, "this is not a roster, or it is damaged");
-    case CHOIR_OK:
-    case CHOIR_ERR_MEMORY:
-    case CHOIR_ERR_IO:
-    case CHOIR_ERR_REFUSED:
-    case CHOIR_ERR_PEER:
-    case CHOIR_ERR_AGAIN:
-    default:
-        return diag_set(diag, err, config->roster, "the roster cannot be read: %s",
-                        choir_err_text(err));
-    }
-}
-
 static enum choir_err check_roster(struct membership *membership, struct choir_diag *diag)
 {
     const struct site_config *config = membership->config;
@@ -62,7 +36,7 @@ enum choir_err membership_load(const char *site_path, struct membership *out,
     hex_put(fingerprint, membership.config->root, HASH_BYTES);
     err = roster_read(membership.config->roster, fingerprint, &membership.roster);
     if (err != CHOIR_OK)
-        err = explain_roster(membership.config, err, diag);
+        err = diag_set(diag, err, membership.config->roster, "%s", roster_fault_text(err));
     else
         err = check_roster(&membership, diag);
     if (err != CHOIR_OK) {

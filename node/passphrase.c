@@ -17,27 +17,8 @@ static enum choir_err from_file(const char *path, char **out, struct choir_diag 
 {
     enum choir_err err = keyfile_passphrase(path, out);
 
-    switch (err) {
-    case CHOIR_OK:
-        return err;
-    case CHOIR_ERR_MISSING:
-        return diag_set(
-            diag, err, path,
-            "there is no passphrase file here; put back the one that the keys were made with");
-    case CHOIR_ERR_REFUSED:
-        return diag_set(diag, err, path,
-                        "others than its owner may read the passphrase: chmod 600");
-    case CHOIR_ERR_FORMAT:
-        return diag_set(diag, err, path, "its first line is empty or longer than %d bytes",
-                        KEYFILE_PASSPHRASE_MAX);
-    case CHOIR_ERR_MEMORY:
-    case CHOIR_ERR_IO:
-    case CHOIR_ERR_FORGED:
-    case CHOIR_ERR_PEER:
-    case CHOIR_ERR_AGAIN:
-    default:
-        return diag_set(diag, err, path, "the passphrase cannot be read: %s", choir_err_text(err));
-    }
+    return err == CHOIR_OK ? err
+                           : diag_set(diag, err, path, "%s", keyfile_passphrase_fault_text(err));
 }
 
 static void print_to(int terminal, const char *text)

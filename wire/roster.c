@@ -361,3 +361,25 @@ void roster_fingerprint(char text[static ROSTER_FINGERPRINT_MAX],
     hash_bytes(hash, root_key, SIGN_PUBLIC_BYTES);
     hex_put(text, hash, sizeof hash);
 }
+
+const char *roster_fault_text(enum choir_err err)
+{
+    switch (err) {
+    case CHOIR_ERR_MISSING:
+        return "there is no roster here: the coordinator has it (DIR/roster.bin) and gives it to "
+               "everybody";
+    case CHOIR_ERR_FORGED:
+        return "the roster is not signed by the root key that is expected: compare the root fingerprint "
+               "with the coordinator by telephone";
+    case CHOIR_ERR_FORMAT:
+        return "this is not a roster, or it is damaged: get it again from the coordinator";
+    case CHOIR_OK:
+    case CHOIR_ERR_MEMORY:
+    case CHOIR_ERR_IO:
+    case CHOIR_ERR_REFUSED:
+    case CHOIR_ERR_PEER:
+    case CHOIR_ERR_AGAIN:
+    default:
+        return choir_err_text(err);
+    }
+}

@@ -82,6 +82,9 @@ CHOIR_MUST_CHECK enum choir_err roster_decode(const uint8_t *bytes, size_t len,
 CHOIR_MUST_CHECK enum choir_err roster_read(const char *path, const char *fingerprint,
                                             struct roster *out);
 
+/* What a person reads when roster_read() failed: what is wrong and what to do. Never NULL. */
+const char *roster_fault_text(enum choir_err err);
+
 /* A deep copy, to be released. Fails with CHOIR_ERR_MEMORY. */
 CHOIR_MUST_CHECK enum choir_err roster_copy(const struct roster *from, struct roster *out);
 

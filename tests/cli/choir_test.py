@@ -130,7 +130,7 @@ def a_passphrase_that_others_may_read_is_refused(folder):
     with open(secret, "w", encoding="utf-8") as file:
         file.write("open sesame\n")
     os.chmod(secret, 0o640)
-    check("mode 0600" in init(made, "--passphrase-file", secret, exit_code=1), "taken")
+    check("chmod 600" in init(made, "--passphrase-file", secret, exit_code=1), "taken")
     os.chmod(secret, 0o600)
     init(made, "--passphrase-file", os.path.relpath(secret))
     with open(os.path.join(made, "aggregator.json"), encoding="utf-8") as file:
@@ -207,10 +207,10 @@ def a_launch_needs_the_operators_key(folder):
     with open(os.path.join(folder, "passphrase"), "w", encoding="utf-8") as file:
         file.write("wrong\n")
     said = choir("launch", "--config", config, "--dir", folder, LENDERS, exit_code=1)
-    check("wrong passphrase" in said, said)
+    check("passphrase is wrong" in said, said)
     os.chmod(os.path.join(folder, "passphrase"), 0o644)
     said = choir("launch", "--config", config, "--dir", folder, LENDERS, exit_code=1)
-    check("mode 0600" in said, said)
+    check("chmod 600" in said, said)
 
 
 TESTS = [usage_is_told_with_exit_code_2, help_is_told_with_exit_code_0,
