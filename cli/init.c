@@ -76,7 +76,45 @@ static void describe(const struct wish *wish, struct roster *roster)
     snprintf(roster->aggregator.bulk, sizeof roster->aggregator.bulk, "%s", wish->bulk);
 }
 
-// Makes all keys into locked memory, seals them and signs the first roster.
+static enum choir_err write_settings(const struct wish *wish, const struct roster *roster,
+                                     struct choir_diag *diag)
+{
+    char path[PATH_MAX] = "", passphrase[PATH_MAX] = "passphrase";
+    char fingerprint[ROSTER_FINGERPRINT_MAX];
+    char *text = NULL;
+    size_t len = 0;
+    struct json_out *out = NULL;
+    enum choir_err err;
+
+    // A path in the settings begins at their folder, one on the command line does not.
+    if (wish->passphrase_file != NULL && realpath(wish->passphrase_file, passphrase) == NULL)
+        return diag_set(diag, CHOIR_ERR_IO, wish->passphrase_file, "the file has no real path");
+    roster_fingerprint(fingerprint, roster->root_key);
+    err = json_out_new(true, &out);
+    if (err != CHOIR_OK)
+        return diag_set(diag, err, wish->dir, "out of memory");
+    json_out_object(out, NULL);
+    json_out_number(out, "choir_aggregator", 1);
+    json_out_text(out, "state_dir", "state");
+    json_out_text(out, "roster", "roster.bin");
+    json_out_text(out, "root", fingerprint);
+    json_out_text(out, "keys", "aggregator.key");
+    json_out_text(out, "passphrase_file", passphrase);
+    json_out_text(out, "control", wish->control);
+    json_out_text(out, "bulk", wish->bulk);
+    json_out_text(out, "log", "text");
+    json_out_close(out);
+    err = json_out_end(out, &text, &len);
+    json_out_free(out);
+    if (err == CHOIR_OK)
+        err = folder_path(path, wish->dir, "aggregator.json");
+    if (err == CHOIR_OK)
+        err = file_replace(AT_FDCWD, path, 0644, text, len);
+    free(text);
+    return err == CHOIR_OK ? err : diag_set(diag, err, path, "the settings could not be written");
+}
+
+// Makes all keys into locked memory, seals them, writes the settings and signs the first roster.
 static enum choir_err make_keys(const struct wish *wish, const char *passphrase,
                                 struct roster *roster, struct choir_diag *diag)
 {
@@ -101,48 +139,14 @@ static enum choir_err make_keys(const struct wish *wish, const char *passphrase,
         err = seal(wish, "aggregator.key", SECRETS_AGGREGATOR, passphrase, aggregator,
                    SECRETS_PEER_BYTES, diag);
     if (err == CHOIR_OK)
+        err = write_settings(wish, roster, diag);
+    if (err == CHOIR_OK) // the last: its being there says that the rest is
         err = federation_store_roster(wish->dir, roster, root, diag);
 out:
     keyfile_free(root);
     keyfile_free(operator_key);
     keyfile_free(aggregator);
     return err;
-}
-
-static enum choir_err write_settings(const struct wish *wish, const char *fingerprint,
-                                     struct choir_diag *diag)
-{
-    char path[PATH_MAX] = "", passphrase[PATH_MAX] = "passphrase";
-    char *text = NULL;
-    size_t len = 0;
-    struct json_out *out = NULL;
-    enum choir_err err;
-
-    // A path in the settings begins at their folder, one on the command line does not.
-    if (wish->passphrase_file != NULL && realpath(wish->passphrase_file, passphrase) == NULL)
-        return diag_set(diag, CHOIR_ERR_IO, wish->passphrase_file, "the file has no real path");
-    err = json_out_new(true, &out);
-    if (err != CHOIR_OK)
-        return diag_set(diag, err, wish->dir, "out of memory");
-    json_out_object(out, NULL);
-    json_out_number(out, "choir_aggregator", 1);
-    json_out_text(out, "state_dir", "state");
-    json_out_text(out, "roster", "roster.bin");
-    json_out_text(out, "root", fingerprint);
-    json_out_text(out, "keys", "aggregator.key");
-    json_out_text(out, "passphrase_file", passphrase);
-    json_out_text(out, "control", wish->control);
-    json_out_text(out, "bulk", wish->bulk);
-    json_out_text(out, "log", "text");
-    json_out_close(out);
-    err = json_out_end(out, &text, &len);
-    json_out_free(out);
-    if (err == CHOIR_OK)
-        err = folder_path(path, wish->dir, "aggregator.json");
-    if (err == CHOIR_OK)
-        err = file_replace(AT_FDCWD, path, 0644, text, len);
-    free(text);
-    return err == CHOIR_OK ? err : diag_set(diag, err, path, "the settings could not be written");
 }
 
 static enum choir_err make(const struct wish *wish, char fingerprint[static ROSTER_FINGERPRINT_MAX],
@@ -169,10 +173,8 @@ static enum choir_err make(const struct wish *wish, char fingerprint[static ROST
         err = make_keys(wish, passphrase, &roster, diag);
     }
     keyfile_free(passphrase);
-    if (err == CHOIR_OK) {
+    if (err == CHOIR_OK)
         roster_fingerprint(fingerprint, roster.root_key);
-        err = write_settings(wish, fingerprint, diag);
-    }
     roster_release(&roster);
     return err;
 }

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,17 +17,34 @@
 #include "node/passphrase.h"
 #include "wire/enrolment.h"
 
+static bool is_there(const char *path)
+{
+    return access(path, F_OK) == 0;
+}
+
+static enum choir_err public_path(char path[static PATH_MAX], const struct site_config *config)
+{
+    int len = snprintf(path, PATH_MAX, "%s/%s.pub", config->state_dir, config->name);
+
+    return len > 0 && len < PATH_MAX ? CHOIR_OK : CHOIR_ERR_FORMAT;
+}
+
+// Key file, ledger and NAME.pub are made in this order. Keys without a NAME.pub were cut off (or
+// it was given away): what is there is kept, what is missing is made.
 static enum choir_err check_new(const struct site_config *config, struct choir_diag *diag)
 {
-    char path[PATH_MAX];
+    char ledger[PATH_MAX], public_file[PATH_MAX];
 
-    if (folder_path(path, config->state_dir, "ledger.db") != CHOIR_OK)
+    if (folder_path(ledger, config->state_dir, "ledger.db") != CHOIR_OK ||
+        public_path(public_file, config) != CHOIR_OK)
         return diag_set(diag, CHOIR_ERR_FORMAT, config->state_dir, "the path is too long");
-    if (access(path, F_OK) == 0)
-        return diag_set(diag, CHOIR_ERR_REFUSED, path,
+    if (is_there(config->keys) && !is_there(public_file))
+        return CHOIR_OK;
+    if (is_there(ledger))
+        return diag_set(diag, CHOIR_ERR_REFUSED, ledger,
                         "there is a ledger here already; what was spent is never forgotten, so it "
                         "is not replaced");
-    if (access(config->keys, F_OK) == 0)
+    if (is_there(config->keys))
         return diag_set(diag, CHOIR_ERR_REFUSED, config->keys,
                         "there are keys here already and they are never overwritten");
     return CHOIR_OK;
@@ -44,8 +62,7 @@ static enum choir_err write_public(const struct site_config *config, const struc
         return diag_set(diag, err, "name",
                         "\"%s\" is no name for a site: lower-case letters, digits, - and _",
                         config->name);
-    if ((size_t)snprintf(path, sizeof path, "%s/%s.pub", config->state_dir, config->name) >=
-        sizeof path)
+    if (public_path(path, config) != CHOIR_OK)
         return diag_set(diag, CHOIR_ERR_FORMAT, config->state_dir, "the path is too long");
     err = file_replace(AT_FDCWD, path, 0644, bytes, len);
     if (err != CHOIR_OK)
@@ -59,18 +76,37 @@ static enum choir_err write_public(const struct site_config *config, const struc
     return CHOIR_OK;
 }
 
+// The ledger that was made before the making was cut off, or a fresh one.
+static enum choir_err make_ledger(const struct site_config *config, const char *passphrase,
+                                  enum keyfile_cost cost,
+                                  uint8_t public_key[static SIGN_PUBLIC_BYTES])
+{
+    struct ledger *ledger = NULL;
+    enum choir_err err =
+        ledger_create(config->state_dir, config->data.id, passphrase, cost, public_key);
+
+    if (err != CHOIR_ERR_REFUSED)
+        return err;
+    err = ledger_open(config->state_dir, passphrase, &ledger);
+    if (err == CHOIR_OK)
+        memcpy(public_key, ledger_public_key(ledger), SIGN_PUBLIC_BYTES);
+    ledger_close(ledger);
+    return err;
+}
+
 static enum choir_err make_all(const struct site_config *config, const char *passphrase,
                                enum keyfile_cost cost, struct choir_diag *diag)
 {
     struct keyring *keys = NULL;
     struct roster_site site = {0};
-    enum choir_err err = keyring_make(config->keys, passphrase, cost, &keys, diag);
+    enum choir_err err = is_there(config->keys)
+                             ? keyring_open(config->keys, passphrase, &keys, diag)
+                             : keyring_make(config->keys, passphrase, cost, &keys, diag);
 
     if (err != CHOIR_OK)
         return err;
-    err = ledger_create(config->state_dir, config->data.id, passphrase, cost, site.ledger_key);
-    if (err != CHOIR_OK) {
-        (void)unlink(config->keys); // made a moment ago: nobody knows them yet
+    err = make_ledger(config, passphrase, cost, site.ledger_key);
+    if (err != CHOIR_OK) { // the keys stay: the next try goes on with them
         err = diag_set(diag, err, config->state_dir, "the ledger cannot be made: %s",
                        choir_err_text(err));
     } else {

@@ -182,6 +182,24 @@ def keys_are_made_once_and_an_approval_wants_a_yes(folder):
     tap.check(done.returncode == 1 and "mechanism" in done.stderr, done.stderr)
 
 
+def keys_whose_making_was_cut_off_are_finished(folder):
+    federation, _ = fed.from_example(LENDERS, folder, tap.BUILD)
+    site = federation.sites["west"]
+    public = os.path.join(site.state, "west.pub")
+    with open(public, "rb") as file:
+        before = file.read()
+    os.remove(public)
+    federation.run("choir-node", "keys", "--site", site.config, "--quick-keys")
+    with open(public, "rb") as file:
+        tap.check(file.read() == before, "the same keys, the same ledger")
+    os.remove(public)
+    os.remove(os.path.join(site.state, "ledger.db"))
+    federation.run("choir-node", "keys", "--site", site.config, "--quick-keys")
+    tap.check(os.path.exists(public), "a new ledger for keys that nobody knows yet")
+    done = command(federation, "keys", "--site", site.config)
+    tap.check(done.returncode == 1 and "never" in done.stderr, done.stderr)
+
+
 def a_wrong_command_line_is_exit_2(folder):
     federation = fed.Federation(folder, tap.BUILD)
     for words, expected in (([], "Usage"), (["rnu"], "did you mean run"), (["run"], "--site"),
@@ -216,5 +234,6 @@ if __name__ == "__main__":
                       a_running_node_answers_its_operator,
                       a_second_node_on_the_same_state_is_refused,
                       keys_are_made_once_and_an_approval_wants_a_yes,
+                      keys_whose_making_was_cut_off_are_finished,
                       a_wrong_command_line_is_exit_2,
                       a_node_stays_small]))
