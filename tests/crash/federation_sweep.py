@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Kills processes of a whole federation at their system calls and looks at what comes of it.
 
-    federation_sweep.py BUILD_DIR [--full]
+    federation_sweep.py BUILD_DIR [site|aggregator] [--full]
 
 A *site's* processes (supervisor, vault, courier) and then the *aggregator* are killed, by
 strace, at the k-th call of each kind that touches disk or wire. Each time the federation goes on
@@ -395,6 +395,59 @@ def sweep(tap, sweeper, name, full):
         world.stop()
 
 
+def making_sweep(tap, folder, build, full):
+    """What is made once, cut off anywhere while it is made, is finished by the same command."""
+    def traced(command, *options):
+        return subprocess.run(['strace', '-f', '-qq', '-o', trace, *options,
+                               world.program(command[0]), *command[1:]], timeout=PATIENCE,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+
+    def init():
+        return ['choir', 'init', world.home, '--name', 'crash', '--control', 'tcp://127.0.0.1:1',
+                '--bulk', 'tcp://127.0.0.1:2', '--quick-keys']
+
+    def keys():
+        return ['choir-node', 'keys', '--site', world.sites[VICTIM].config, '--quick-keys']
+
+    def clear(path):
+        for name in os.listdir(path):
+            if name not in ('site.json', 'passphrase'):
+                below = os.path.join(path, name)
+                shutil.rmtree(below) if os.path.isdir(below) else os.remove(below)
+
+    calls = ['fsync', 'fdatasync', 'pwrite64', 'renameat', 'openat', 'write', 'mkdir']
+    trace = os.path.join(folder, 'trace')
+    world = fed.Federation(folder, build)
+    world.init('crash')
+    site = world.add_site(VICTIM, os.path.join(EXAMPLE, 'data', VICTIM + '.csv'), 'd',
+                          {'budget': {'epsilon': 1.0, 'delta': 1e-5},
+                           'minimum_noise_multiplier': 0.0, 'minimum_cohort': 2,
+                           'mechanisms': ['dp-sgd'], 'max_parameters': 1000})
+    public = os.path.join(site.state, VICTIM + '.pub')
+    for what, command, home, done in (
+            ('choir-node keys', keys, site.folder, public),
+            ('choir init', init, world.home, os.path.join(world.home, 'roster.bin'))):
+        clear(home)
+        traced(command())
+        totals = ranges(trace, 0, calls)
+        n, wrong = 0, []
+        for call, (_, last) in sorted(totals.items()):
+            for when in some(1, last, 6, full):
+                clear(home)
+                traced(command(), '-e', 'inject=%s:signal=KILL:when=%d' % (call, when))
+                finished = os.path.exists(done)
+                again = subprocess.run([world.program(command()[0]), *command()[1:]],
+                                       capture_output=True, text=True, check=False)
+                good = again.returncode == (1 if finished else 0) and os.path.exists(done)
+                n += 1
+                if not good:
+                    wrong.append('%s %d: %s' % (call, when, again.stderr))
+        tap.case(n > 5 and not wrong, '%s is finished after a kill at any of %d points%s' % (
+            what, n, ': ' + wrong[0].replace('\n', ' ') if wrong else ''))
+    world.run('choir', 'roster', 'add', world.home, public)
+    shutil.rmtree(folder)
+
+
 def same_models(tap, shown):
     """Every run of the aggregator's sweep made the model of the first one."""
     ends = re.findall(r'RUN_END.* outcome=(\w+).* model=(\w+)', shown)
@@ -423,6 +476,7 @@ def main():
             print('1..0 # SKIP ' + reason)
             return 0
         if not only or 'site' in only:
+            making_sweep(tap, os.path.join(scratch, 'making'), build, full)
             sweep(tap, SiteSweep(os.path.join(scratch, 'site'), build), 'a site', full)
         if not only or 'aggregator' in only:
             shown = sweep(tap, HubSweep(os.path.join(scratch, 'hub'), build), 'the aggregator',
