@@ -1,8 +1,10 @@
 #include "aggregator/records.h"
 
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <sqlite3.h>
 
@@ -63,9 +65,13 @@ enum choir_err records_open(const char *path, struct records **out)
     enum choir_err err = CHOIR_ERR_MEMORY;
     struct records *records = calloc(1, sizeof *records);
     bool good = false;
+    int fd;
 
     if (records == NULL)
         return err;
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600); // SQLite would let others read it
+    if (fd >= 0)
+        close(fd);
     err = from_sqlite(sqlite3_open(path, &records->db));
     if (err == CHOIR_OK)
         err = from_sqlite(sqlite3_exec(records->db, settings, NULL, NULL, NULL));

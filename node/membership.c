@@ -1,6 +1,7 @@
 #include "node/membership.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/hex.h"
 #include "base/now.h"
@@ -24,13 +25,26 @@ static enum choir_err check_roster(struct membership *membership, struct choir_d
     return CHOIR_OK;
 }
 
+// Whoever may write the settings decides what this site allows.
+static enum choir_err check_mode(const char *site_path, struct choir_diag *diag)
+{
+    struct stat about;
+
+    if (stat(site_path, &about) == 0 && (about.st_mode & S_IWOTH) != 0)
+        return diag_set(diag, CHOIR_ERR_REFUSED, site_path,
+                        "everybody on this machine may write to the settings: chmod o-w");
+    return CHOIR_OK;
+}
+
 enum choir_err membership_load(const char *site_path, struct membership *out,
                                struct choir_diag *diag)
 {
     struct membership membership = {0};
     char fingerprint[ROSTER_FINGERPRINT_MAX];
-    enum choir_err err = site_config_read(site_path, &membership.config, diag);
+    enum choir_err err = check_mode(site_path, diag);
 
+    if (err == CHOIR_OK)
+        err = site_config_read(site_path, &membership.config, diag);
     if (err != CHOIR_OK)
         return err;
     hex_put(fingerprint, membership.config->root, HASH_BYTES);
