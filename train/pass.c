@@ -202,6 +202,20 @@ void pass_backward(struct pass *pass, const float *params, const float *labels, 
         chunk_backward(pass, params, first, chunk_rows(pass, first, n));
 }
 
+// In float where that is exact enough. Squares that vanish there would hide a gradient that a huge
+// input, from a model made for it, brings back to any size.
+static double gradient_squares(const float *gradient, size_t n)
+{
+    float squares = kernel_sum_squares(gradient, n);
+    double sum = 0.0;
+
+    if (!(squares < 1e-25F)) // also NaN
+        return (double)squares;
+    for (size_t j = 0; j < n; j++)
+        sum += (double)gradient[j] * (double)gradient[j];
+    return sum;
+}
+
 void pass_norms(struct pass *pass, size_t n, double *norms)
 {
     for (size_t i = 0; i < n; i++) {
@@ -210,9 +224,9 @@ void pass_norms(struct pass *pass, size_t n, double *norms)
         for (size_t l = 0; l < pass->n_layers; l++) {
             const struct model_view *view = &pass->views[l];
             float in = kernel_sum_squares(pass->inputs[l] + i * view->in, view->in);
-            float out = kernel_sum_squares(pass->grads[l] + i * view->out, view->out);
+            double out = gradient_squares(pass->grads[l] + i * view->out, view->out);
 
-            sum += ((double)in + 1.0) * (double)out;
+            sum += ((double)in + 1.0) * out;
         }
         norms[i] = sqrt(sum);
     }

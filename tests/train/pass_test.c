@@ -186,6 +186,31 @@ static void a_record_does_not_feel_the_records_beside_it(void **state)
     pass_free(pass);
 }
 
+// A model can be made so that a hidden unit is huge and the gradient behind it tiny: its square is
+// nothing in float, and the two together are not.
+static void a_gradient_whose_square_vanishes_is_still_counted(void **state)
+{
+    const struct model_spec spec = {.n_inputs = 1,
+                                    .n_layers = 2,
+                                    .layers = {{1, MODEL_RELU}, {1, MODEL_NONE}},
+                                    .loss = MODEL_LOGISTIC};
+    const float crafted[] = {1e19F, 0.0F, -5.7e-18F, 0.0F}; // logit -57: a gradient near e^-57
+    const float truth = 0.0F;
+    struct pass *pass = NULL;
+    double norm = 0.0, sum[4];
+
+    (void)state;
+    assert_int_equal(pass_new(&spec, 1, true, &pass), CHOIR_OK);
+    pass_input(pass, 0)[0] = 1.0F;
+    (void)pass_forward(pass, crafted, 1);
+    pass_backward(pass, crafted, &truth, 1);
+    pass_norms(pass, 1, &norm);
+    pass_add_gradients(pass, 1, true, sum);
+    assert_true(fabs(sum[2]) > 1e-7);
+    assert_true(is_near(norm, reference_norm(sum, 4), 1e-5 * norm));
+    pass_free(pass);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -194,6 +219,7 @@ int main(void)
         cmocka_unit_test(a_record_that_is_not_finite_has_no_norm_and_can_be_taken_out),
         cmocka_unit_test(a_record_does_not_feel_the_records_beside_it),
         cmocka_unit_test(layers_larger_than_a_tile_are_added_up_whole),
+        cmocka_unit_test(a_gradient_whose_square_vanishes_is_still_counted),
     };
 
     return rng_start() == CHOIR_OK ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
