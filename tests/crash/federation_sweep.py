@@ -82,7 +82,7 @@ class World:
             if site['name'] in SITES:
                 self.fed.add_site(site['name'], os.path.join(EXAMPLE, site['file']),
                                   site['data_id'],
-                                  {'budget': {'epsilon': 100.0, 'delta': 1e-5},
+                                  {'budget': {'epsilon': 100.0, 'delta': 1e-3},
                                    'minimum_noise_multiplier': 0.0, 'minimum_cohort': 3,
                                    'mechanisms': ['dp-sgd', 'none'], 'max_parameters': 1000},
                                   rows=os.path.join(EXAMPLE, site['rows']))
@@ -203,7 +203,7 @@ class SiteSweep:
         # Enough noise for many runs, each of which sets epsilon aside.
         self.world = World(folder, build, privacy={
             'mechanism': 'dp-sgd', 'clip_norm': 3.0, 'noise_multiplier': 40.0,
-            'sampling_rate': 0.1, 'neighboring': 'add_or_remove_one', 'delta': 1e-5})
+            'sampling_rate': 0.1, 'neighboring': 'add_or_remove_one', 'delta': 1e-3})
         self.site = self.world.fed.sites[VICTIM]
         self.number = 0
         self.world.start_aggregator()
