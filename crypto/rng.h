@@ -21,7 +21,7 @@ enum { RNG_SEED_BYTES = 32 };
 struct rng;
 
 /* Prepares the crypto libraries; the first call of every program's main().
- * Fails with CHOIR_ERR_IO if the system has no source of randomness. */
+ * Fails with CHOIR_ERR_IO if the system has no source of randomness, or OpenSSL no ChaCha20. */
 CHOIR_MUST_CHECK enum choir_err rng_start(void);
 
 /* Fills `to` with bytes that nobody can predict. */
@@ -39,7 +39,8 @@ CHOIR_MUST_CHECK enum choir_err rng_open_seeded(const char *purpose,
 /* Wipes and frees; NULL is allowed. */
 void rng_close(struct rng *rng);
 
-/* The next bytes of the stream. */
+/* The next bytes of the stream; in whatever pieces, they are the same. Large requests are
+ * made where they are wanted and cost half of what small ones do. */
 void rng_fill(struct rng *rng, void *to, size_t len);
 uint64_t rng_u64(struct rng *rng);
 /* Uniform in [0, 1), a multiple of 2^-53. */

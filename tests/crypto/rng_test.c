@@ -6,6 +6,8 @@
 
 #include <cmocka.h>
 
+#include "crypto/hash.h"
+
 enum { BLOCK = 4096, DRAWS = 100000 };
 
 static struct rng *open_seeded(const char *purpose, uint8_t first)
@@ -38,6 +40,28 @@ static void the_same_seed_gives_the_same_stream(void **state)
     assert_memory_equal(whole, pieces, sizeof whole);
     rng_close(a);
     rng_close(b);
+}
+
+// Computed from RFC 8439 by another program: the key is HMAC-SHA256(seed, purpose); a block is
+// 4096 bytes of ChaCha20 with a nonce of zeros, and its first 32 bytes are the next key.
+static void the_stream_is_the_one_that_the_construction_gives(void **state)
+{
+    const uint8_t want[HASH_BYTES] = {0xbc, 0x1c, 0xff, 0xb3, 0x52, 0x1c, 0x39, 0x8a,
+                                      0x62, 0xfd, 0xcd, 0x22, 0xb2, 0xe2, 0xb4, 0x12,
+                                      0xf0, 0x25, 0x24, 0x83, 0x47, 0xd7, 0x1d, 0x45,
+                                      0xa1, 0x63, 0x40, 0x9d, 0x2f, 0x40, 0x97, 0x2c};
+    const size_t pieces[] = {1, 31, 32, 33, 4000, 4064, 4065, 8192, 9000, 20000};
+    struct rng *rng = open_seeded("noise", 5);
+    uint8_t stream[49418], hash[HASH_BYTES];
+    size_t at = 0;
+
+    (void)state;
+    for (size_t i = 0; i < 10; at += pieces[i++])
+        rng_fill(rng, stream + at, pieces[i]);
+    assert_int_equal(at, sizeof stream);
+    hash_bytes(hash, stream, sizeof stream);
+    assert_memory_equal(hash, want, sizeof hash);
+    rng_close(rng);
 }
 
 static void seed_and_purpose_both_matter(void **state)
@@ -120,6 +144,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_same_seed_gives_the_same_stream),
+        cmocka_unit_test(the_stream_is_the_one_that_the_construction_gives),
         cmocka_unit_test(seed_and_purpose_both_matter),
         cmocka_unit_test(unseeded_streams_differ),
         cmocka_unit_test(units_are_uniform),
