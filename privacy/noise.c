@@ -1,10 +1,12 @@
 #include "privacy/noise.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "privacy/normal.h"
 #include "privacy/vectorised.h"
+#include "privacy/workspace.h"
 
 enum { PIECE = 2 * NORMAL_BLOCK }; // samples drawn at a time
 
@@ -37,28 +39,47 @@ int noise_grid_exponent(double clip_norm, size_t n)
 
 // sum[i] and the noise are rounded to whole grid units and added exactly: as doubles below
 // 2^53. The two parts of the noise are rounded apart and only their fractions, below 1, are
-// added in floating point.
-VECTORISED static void add_noise(double *restrict sum, const double *restrict first,
+// added in floating point. False if an entry is too large for that, or no number.
+VECTORISED static bool add_noise(double *restrict sum, const double *restrict first,
                                  const double *restrict second, size_t n, const double scale[4])
 {
+    uint64_t outside = 0;
+
     for (size_t i = 0; i < n; i++) {
+        double units = sum[i] * scale[2];
         double large = scale[0] * first[i];
         double small = scale[1] * second[i];
         double large_units = nearest(large);
         double small_units = nearest(small);
         double rest = nearest((large - large_units) + (small - small_units));
 
-        sum[i] = (nearest(sum[i] * scale[2]) + large_units + small_units + rest) * scale[3];
+        outside |= fabs(units) <= max_sum ? 0 : 1; // 1 for NaN
+        sum[i] = (nearest(units) + large_units + small_units + rest) * scale[3];
     }
+    return outside == 0;
 }
 
-static int all_within(const double *sum, size_t n, double limit)
+static bool add_all(double *sum, size_t n, const double scale[4], struct rng *rng)
 {
-    int within = 1;
+    WORKSPACE struct normal normal;
+    WORKSPACE double first[PIECE];
+    WORKSPACE double second[PIECE];
+    bool good = true;
 
-    for (size_t i = 0; i < n; i++)
-        within &= fabs(sum[i]) <= limit; // false for NaN
-    return within;
+    normal_begin(&normal, rng, n + n % 2); // twice n samples, in whole pairs
+    for (size_t done = 0; done < n;) {
+        size_t some = n - done < PIECE ? n - done : (size_t)PIECE;
+        size_t pairs = (some + 1) / 2;
+
+        normal_next(&normal, first, pairs); // two calls: no pair is shared
+        normal_next(&normal, second, pairs);
+        good &= add_noise(sum + done, first, second, some, scale);
+        done += some;
+    }
+    normal_end(&normal);
+    rng_wipe(first, (n < PIECE ? n + n % 2 : PIECE) * sizeof *first);
+    rng_wipe(second, (n < PIECE ? n + n % 2 : PIECE) * sizeof *second);
+    return good;
 }
 
 enum choir_err noise_release(double *sum, size_t n, double clip_norm, double noise_multiplier,
@@ -66,29 +87,19 @@ enum choir_err noise_release(double *sum, size_t n, double clip_norm, double noi
 {
     double grid = ldexp(1.0, grid_exponent);
     double deviation = noise_multiplier * clip_norm / grid;
-    double first[PIECE];
-    double second[PIECE];
+    bool good = deviation >= min_deviation && deviation <= max_deviation;
 
-    if (!(deviation >= min_deviation && deviation <= max_deviation) ||
-        !all_within(sum, n, max_sum * grid)) {
-        memset(sum, 0, n * sizeof *sum);
-        return CHOIR_ERR_FORMAT;
+    if (good) {
+        double mix = mix_of(deviation);
+        const double scale[4] = {deviation * sqrt(1.0 - mix * mix), deviation * mix, 1.0 / grid,
+                                 grid};
+
+        good = add_all(sum, n, scale, rng);
     }
-
-    double mix = mix_of(deviation);
-    const double scale[4] = {deviation * sqrt(1.0 - mix * mix), deviation * mix, 1.0 / grid, grid};
-
-    for (size_t done = 0; done < n;) {
-        size_t some = n - done < PIECE ? n - done : (size_t)PIECE;
-
-        normal_fill(first, some, rng); // two calls: no pair is shared
-        normal_fill(second, some, rng);
-        add_noise(sum + done, first, second, some, scale);
-        done += some;
-    }
-    rng_wipe(first, sizeof first);
-    rng_wipe(second, sizeof second);
-    return CHOIR_OK;
+    if (good)
+        return CHOIR_OK;
+    memset(sum, 0, n * sizeof *sum);
+    return CHOIR_ERR_FORMAT;
 }
 
 double noise_effective_multiplier(double noise_multiplier, double clip_norm, size_t n,

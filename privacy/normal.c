@@ -1,6 +1,8 @@
 #include "privacy/normal.h"
 
+#include <assert.h>
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "privacy/vectorised.h"
@@ -127,45 +129,84 @@ VECTORISED void normal_pairs(double *restrict cosines, double *restrict sines,
     }
 }
 
-VECTORISED static void to_small(double *restrict small, const uint64_t *restrict words, size_t n)
+// Writes what the words give by themselves; true if one of them has its leading 10 bits zero
+// and so is too coarse.
+VECTORISED static bool to_small(double *restrict small, const uint64_t *restrict words, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        small[i] = scaled_down(words[i] & LOW_63);
+    uint64_t leading = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        uint64_t whole = words[i] & LOW_63;
+
+        small[i] = scaled_down(whole);
+        leading |= (whole >> 53) - 1; // negative where they are zero
+    }
+    return leading >> 63 != 0;
 }
 
-// Where the leading 10 bits are zero, the word alone is too coarse: 64 more bits below it.
-static void refine(double *small, const uint64_t *words, size_t n, struct rng *rng)
+// The next n words, valid until the next call. Requests are as large as the room allows, but
+// never for a word that may not be needed: what follows in the stream is somebody else's.
+static const uint64_t *take(struct normal *normal, size_t n)
+{
+    size_t rest = normal->end - normal->at;
+
+    if (rest < n) {
+        size_t room = NORMAL_WORDS - rest;
+        size_t some = normal->owed < room ? normal->owed : room;
+
+        memmove(normal->words, normal->words + normal->at, rest * sizeof *normal->words);
+        rng_fill(normal->rng, normal->words + rest, some * sizeof *normal->words);
+        normal->owed -= some;
+        normal->at = 0;
+        normal->end = rest + some;
+        normal->used = normal->end > normal->used ? normal->end : normal->used;
+    }
+    assert(n <= normal->end - normal->at);
+    normal->at += n;
+    return normal->words + normal->at - n;
+}
+
+// One word more than was known to be needed. Nothing is moved: others are in use.
+static uint64_t take_extra(struct normal *normal)
+{
+    if (normal->at == normal->end)
+        return rng_u64(normal->rng);
+    normal->owed++;
+    return normal->words[normal->at++];
+}
+
+// Where a word alone is too coarse: 64 more bits below it.
+static void refine(struct normal *normal, const uint64_t *words, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         uint64_t whole = words[i] & LOW_63;
 
         if (whole >> 53 == 0) // then `whole` is exact as a double, and the sum rounds once
-            small[i] = ((double)whole + scaled_down(rng_u64(rng))) * 0x1p-64;
+            normal->small[i] = ((double)whole + scaled_down(take_extra(normal))) * 0x1p-64;
     }
 }
 
-void normal_fill(double *to, size_t n, struct rng *rng)
+void normal_begin(struct normal *normal, struct rng *rng, size_t pairs)
 {
-    uint64_t words[2 * NORMAL_BLOCK];
-    double small[NORMAL_BLOCK];
-    double sines[NORMAL_BLOCK];
-    double cosines[NORMAL_BLOCK];
+    normal->rng = rng;
+    normal->owed = 2 * pairs;
+    normal->at = normal->end = normal->used = 0;
+}
 
-    while (n > 0) {
-        size_t pairs = n / 2 < NORMAL_BLOCK ? (n + 1) / 2 : (size_t)NORMAL_BLOCK;
-        size_t n_sines = n < 2 * pairs ? pairs - 1 : pairs;
+void normal_next(struct normal *normal, double *to, size_t pairs)
+{
+    const uint64_t *words = take(normal, 2 * pairs);
 
-        rng_fill(rng, words, 2 * pairs * sizeof words[0]);
-        to_small(small, words, pairs);
-        refine(small, words, pairs, rng);
-        normal_pairs(cosines, sines, small, words, words + pairs, pairs);
-        memcpy(to, cosines, pairs * sizeof *to);
-        memcpy(to + pairs, sines, n_sines * sizeof *to);
-        to += pairs + n_sines;
-        n -= pairs + n_sines;
-    }
-    rng_wipe(words, sizeof words);
-    rng_wipe(small, sizeof small);
-    rng_wipe(sines, sizeof sines);
-    rng_wipe(cosines, sizeof cosines);
+    assert(pairs <= NORMAL_BLOCK);
+    if (to_small(normal->small, words, pairs))
+        refine(normal, words, pairs);
+    normal_pairs(to, to + pairs, normal->small, words, words + pairs, pairs);
+}
+
+void normal_end(struct normal *normal)
+{
+    size_t pairs = normal->used < NORMAL_BLOCK ? normal->used : (size_t)NORMAL_BLOCK;
+
+    rng_wipe(normal->words, normal->used * sizeof *normal->words);
+    rng_wipe(normal->small, pairs * sizeof *normal->small);
 }

@@ -12,11 +12,30 @@
 
 #include "crypto/rng.h"
 
-enum { NORMAL_BLOCK = 256 }; // pairs that normal_pairs() takes at most
+enum {
+    NORMAL_BLOCK = 256,  // pairs that are made at a time, at most
+    NORMAL_WORDS = 2048, // random words that are drawn at a time, at most
+};
 
-/* Writes n samples. Two that come from one pair are neighbours at distance NORMAL_BLOCK or
- * less within this call; samples of two calls share no pair. */
-void normal_fill(double *to, size_t n, struct rng *rng);
+/* A run of pairs whose number is known beforehand. Large and secret: a caller's local variable,
+ * wiped by normal_end(). */
+struct normal {
+    struct rng *rng;
+    size_t owed;          // words that will be needed for certain and are not drawn yet
+    size_t at, end, used; // words[at..end) are drawn and not used; words[used..] never were
+    uint64_t words[NORMAL_WORDS];
+    double small[NORMAL_BLOCK];
+};
+
+/* Begins a run of `pairs` pairs in all. */
+void normal_begin(struct normal *normal, struct rng *rng, size_t pairs);
+
+/* Makes the next pairs of the run, at most NORMAL_BLOCK: the first samples of them in
+ * to[0..pairs), the second in to[pairs..2 pairs). */
+void normal_next(struct normal *normal, double *to, size_t pairs);
+
+/* Wipes. */
+void normal_end(struct normal *normal);
 
 /* The step without randomness, for its test: pair i is r (cos t, sin t) with
  * r = sqrt(-2 ln u) where the top bit of side[i] is set, sqrt(-2 ln(1 - u)) where it is not,

@@ -5,28 +5,42 @@
 #include <stdbool.h>
 
 #include "base/bytes.h"
+#include "privacy/workspace.h"
 
-enum { COINS = 256 }; // drawn at a time
+enum { COINS = 2048 }; // tossed at a time, at most
+
+// Rows first to first + n. No branch on a coin: time tells nothing.
+static size_t toss(const uint8_t *coins, uint64_t threshold, size_t first, size_t n,
+                   uint32_t *chosen)
+{
+    size_t n_chosen = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        chosen[n_chosen] = (uint32_t)(first + i);
+        n_chosen += (size_t)(get_u64(coins + 8 * i) < threshold);
+    }
+    return n_chosen;
+}
 
 size_t sampler_draw(struct rng *rng, double rate, size_t n, uint32_t *chosen)
 {
-    uint8_t coins[8 * COINS] = {0};
+    WORKSPACE uint8_t coins[8 * COINS];
     size_t n_chosen = 0;
     bool is_all = rate >= 1.0;
     uint64_t threshold;
 
     assert(rate >= 0.0 && rate <= 1.0 && n <= UINT32_MAX);
     threshold = is_all ? 0 : (uint64_t)ldexp(rate, 64); // exact but for bits below 2^-64
-    for (size_t row = 0; row < n; row++) {
-        size_t coin = row % COINS;
+    for (size_t row = 0; row < n; row += COINS) {
+        size_t some = n - row < COINS ? n - row : (size_t)COINS;
 
-        if (coin == 0)
-            rng_fill(rng, coins, (n - row < COINS ? n - row : (size_t)COINS) * 8);
-        chosen[n_chosen] = (uint32_t)row; // no branch on a coin: time tells nothing
-        n_chosen += (size_t)(is_all | (get_u64(coins + coin * 8) < threshold));
+        rng_fill(rng, coins, 8 * some);
+        n_chosen += toss(coins, threshold, row, some, chosen + n_chosen);
     }
-    rng_wipe(coins, sizeof coins);
-    return n_chosen;
+    rng_wipe(coins, 8 * (n < COINS ? n : (size_t)COINS));
+    for (size_t row = 0; is_all && row < n; row++)
+        chosen[row] = (uint32_t)row;
+    return is_all ? n : n_chosen;
 }
 
 double sampler_overflow(double rate, size_t n, size_t cap)
