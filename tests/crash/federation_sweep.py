@@ -88,9 +88,13 @@ class World:
                                   rows=os.path.join(EXAMPLE, site['rows']))
         self.fed.enrol()
         self.plan = make_plan(os.path.join(folder, 'plan.json'), **changes)
-        self.fed.approve(self.plan)
         self.socket = os.path.join(self.fed.home, 'state', 'control.sock')
         self.tracer = None
+
+    def launch(self):
+        """One run more of the plan; every site approves every run."""
+        self.fed.approve(self.plan)
+        self.fed.launch(self.plan)
 
     # Processes
 
@@ -208,7 +212,7 @@ class SiteSweep:
         self.number = 0
         self.world.start_aggregator()
         self.world.start_nodes(*SITES)
-        self.world.fed.launch(self.world.plan)  # so that every later start finds a past
+        self.world.launch()  # so that every later start finds a past
         self.world.finish_run()
         self.world.fed.kill_node(VICTIM)
 
@@ -226,7 +230,7 @@ class SiteSweep:
         self.world.fed.wait_for(lambda: 'connected' in self.world.fed.tail(self.site.log),
                                 'the traced node to connect', [self.world.tracer], PATIENCE)
         mark = os.path.getsize(trace)
-        self.world.fed.launch(self.world.plan)
+        self.world.launch()
         self.world.finish_run()
         self.world.end_traced()
         return ranges(trace, mark, SITE_CALLS)
@@ -234,7 +238,7 @@ class SiteSweep:
     def point(self, call, when, fault):
         """True if the point was reached."""
         world = self.world
-        world.fed.launch(world.plan)
+        world.launch()
         trace = self.begin(['-e', 'trace=' + call, '-e',
                             'inject=%s:%s:when=%d' % (call, fault, when)])
         end = time.monotonic() + PATIENCE
@@ -264,7 +268,7 @@ class HubSweep:
         self.number = 0
         self.world.start_nodes(*SITES)
         self.world.start_aggregator()
-        self.world.fed.launch(self.world.plan)  # nobody disturbs this run
+        self.world.launch()  # nobody disturbs this run
         self.world.finish_run()
         self.world.fed.kill_aggregator()
 
@@ -280,7 +284,7 @@ class HubSweep:
     def launch(self):
         """True if the run began. A dying aggregator may have begun it without saying so."""
         try:
-            self.world.fed.launch(self.world.plan)
+            self.world.launch()
         except fed.Failed as failure:
             return 'is going on' in str(failure)
         return True
