@@ -56,6 +56,15 @@ struct link {
 static const size_t message_max[LINK_CHANNELS] = {LINK_CONTROL_MAX, LINK_BULK_MAX};
 static const int queue[LINK_CHANNELS] = {CONTROL_QUEUE, BULK_QUEUE};
 
+// The largest message that this end takes (`inward`) or sends.
+static size_t largest(const struct link *link, enum link_channel channel, bool inward)
+{
+    bool from_site = (link->gate != NULL) == inward;
+
+    return channel == LINK_CONTROL && from_site ? (size_t)LINK_CONTROL_UP_MAX
+                                                : message_max[channel];
+}
+
 static const char *endpoint_of(const struct link_settings *settings, enum link_channel channel)
 {
     const struct roster_aggregator *aggregator = &settings->roster->aggregator;
@@ -97,7 +106,7 @@ static enum choir_err listen_on(struct link *link, const struct link_settings *s
         .endpoint = wanted,
         .public_key = public_key,
         .secret_key = settings->curve_secret,
-        .message_max = message_max[channel],
+        .message_max = largest(link, channel, true),
         .queue = queue[channel],
     };
     size_t len = sizeof link->endpoint[channel];
@@ -174,7 +183,7 @@ static enum choir_err connect_to(struct link *link, const struct link_settings *
         .public_key = public_key,
         .secret_key = settings->curve_secret,
         .server_key = link->roster.aggregator.curve_key,
-        .message_max = message_max[channel],
+        .message_max = largest(link, channel, true),
         .queue = queue[channel],
         .reconnect_ms = with_jitter(link->pause_ms),
         .reconnect_max_ms = link->longest_ms,
@@ -469,7 +478,7 @@ static bool receive(struct link *link, enum link_channel channel, struct link_ev
         return got;
     event->bytes = zmq_msg_data(&link->message);
     event->len = zmq_msg_size(&link->message);
-    if (event->len > message_max[channel])
+    if (event->len > largest(link, channel, true))
         return false;
     link->counts.received_bytes += event->len;
     link->counts.received_messages++;
@@ -567,7 +576,7 @@ enum choir_err link_send(struct link *link, uint32_t site, enum link_channel cha
 {
     enum choir_err err = CHOIR_OK;
 
-    if (len == 0 || len > message_max[channel])
+    if (len == 0 || len > largest(link, channel, false))
         return CHOIR_ERR_FORMAT;
     if (link->gate != NULL)
         err = send_to_site(link, site, channel);

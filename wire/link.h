@@ -35,6 +35,9 @@ enum link_channel { LINK_CONTROL, LINK_BULK, LINK_CHANNELS };
 enum {
     LINK_WATCH_MAX = 16, // extra file descriptors
     LINK_CONTROL_MAX = ENVELOPE_BYTES_MAX,
+    // From a site, whose largest message is SHARES: what waits in the queues of a thousand sites
+    // takes memory of the aggregator.
+    LINK_CONTROL_UP_MAX = 96 << 10,
     LINK_BULK_MAX = BULK_BYTES_MAX,
 };
 

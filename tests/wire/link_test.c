@@ -352,13 +352,19 @@ static void the_largest_messages_pass_and_larger_ones_do_not(void **state)
     (void)state;
     assert_non_null(big);
     both_up(north);
-    assert_int_equal(link_send(north, ROSTER_AGGREGATOR, LINK_CONTROL, big, LINK_CONTROL_MAX + 1),
-                     CHOIR_ERR_FORMAT);
+    assert_int_equal(
+        link_send(north, ROSTER_AGGREGATOR, LINK_CONTROL, big, LINK_CONTROL_UP_MAX + 1),
+        CHOIR_ERR_FORMAT);
     assert_int_equal(link_send(north, ROSTER_AGGREGATOR, LINK_BULK, big, LINK_BULK_MAX + 1),
                      CHOIR_ERR_FORMAT);
-    assert_int_equal(link_send(north, ROSTER_AGGREGATOR, LINK_CONTROL, big, LINK_CONTROL_MAX),
+    assert_int_equal(link_send(north, ROSTER_AGGREGATOR, LINK_CONTROL, big, LINK_CONTROL_UP_MAX),
                      CHOIR_OK);
     event = await(server, north, LINK_MESSAGE);
+    assert_int_equal(event.len, LINK_CONTROL_UP_MAX);
+    assert_int_equal(link_send(server, 1, LINK_CONTROL, big, LINK_CONTROL_MAX + 1),
+                     CHOIR_ERR_FORMAT);
+    assert_int_equal(link_send(server, 1, LINK_CONTROL, big, LINK_CONTROL_MAX), CHOIR_OK);
+    event = await(north, server, LINK_MESSAGE);
     assert_int_equal(event.len, LINK_CONTROL_MAX);
     assert_int_equal(link_send(north, ROSTER_AGGREGATOR, LINK_BULK, big, LINK_BULK_MAX), CHOIR_OK);
     event = await(server, north, LINK_MESSAGE);
@@ -384,13 +390,14 @@ static void an_oversized_frame_of_an_enrolled_site_is_cut_off(void **state)
 {
     zsock_t *raw = raw_dealer(0);
     struct link *west = connect_site(2);
-    uint8_t *big = calloc(1, 4 << 20);
+    const size_t size = LINK_CONTROL_MAX / 2; // what the aggregator may send, not a site
+    uint8_t *big = calloc(1, size);
 
     (void)state;
     assert_non_null(big);
     both_up(west);
     assert_int_equal(zsock_connect(raw, "%s", link_endpoint(server, LINK_CONTROL)), 0);
-    assert_int_equal(zmq_send(zsock_resolve(raw), big, 4 << 20, 0), 4 << 20);
+    assert_int_equal(zmq_send(zsock_resolve(raw), big, size, 0), size);
     assert_true(stays_silent(server, west, LINK_MESSAGE));
     say(west, ROSTER_AGGREGATOR, LINK_CONTROL, "not disturbed");
     hear(server, west, 3, LINK_CONTROL, "not disturbed");
