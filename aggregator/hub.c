@@ -75,6 +75,16 @@ enum choir_err hub_step(struct hub *hub, const struct gather_event *event)
     return err == CHOIR_OK ? hub_drain(hub) : err;
 }
 
+bool hub_may_log(struct hub *hub, uint32_t site)
+{
+    bool last, may = quota_take(&hub->lines[site], now_ms(), &last);
+
+    if (may && last)
+        LOG_EVENT(LOG_WARNING, "too_many_lines", log_whole("site", site),
+                  log_text("text", "the next ones about it are left out for some seconds"));
+    return may;
+}
+
 static enum choir_err take_control(struct hub *hub, const struct link_event *event)
 {
     struct incoming message = {0};
@@ -82,9 +92,10 @@ static enum choir_err take_control(struct hub *hub, const struct link_event *eve
     enum choir_err err = hub_open_message(&hub->roster, event->bytes, event->len, &message);
 
     if (err != CHOIR_OK || message.sender != event->site) {
-        LOG_EVENT(LOG_WARNING, "message_rejected", log_whole("site", event->site),
-                  log_text("why", err != CHOIR_OK ? choir_err_text(err)
-                                                  : "the sender is not who the connection is"));
+        if (hub_may_log(hub, event->site))
+            LOG_EVENT(LOG_WARNING, "message_rejected", log_whole("site", event->site),
+                      log_text("why", err != CHOIR_OK ? choir_err_text(err)
+                                                      : "the sender is not who the connection is"));
         return CHOIR_OK;
     }
     if (message.kind == MESSAGE_JOIN)
@@ -117,7 +128,7 @@ static enum choir_err take_bulk(struct hub *hub, const struct link_event *event)
         err = intake_take(hub->intake, event->site, &message, now_ms(), &news);
     if (err == CHOIR_ERR_PEER && message.kind == BULK_FETCH)
         refuse_fetch(hub, event->site, &message);
-    else if (err == CHOIR_ERR_FORMAT || err == CHOIR_ERR_FORGED)
+    else if ((err == CHOIR_ERR_FORMAT || err == CHOIR_ERR_FORGED) && hub_may_log(hub, event->site))
         LOG_EVENT(LOG_WARNING, "chunk_rejected", log_whole("site", event->site), log_err(err));
     if (err == CHOIR_ERR_IO || err == CHOIR_ERR_MEMORY)
         return err;
@@ -173,8 +184,9 @@ static enum choir_err take_event(struct hub *hub, const struct link_event *event
         desk_serve(hub->desk, event->fd);
         return hub->broke;
     case LINK_INTRUDER:
-        LOG_EVENT(LOG_WARNING, "unknown_key_refused",
-                  log_text("next", "if this is a new site, `choir roster add` its NAME.pub"));
+        if (hub_may_log(hub, 0))
+            LOG_EVENT(LOG_WARNING, "unknown_key_refused",
+                      log_text("next", "if this is a new site, `choir roster add` its NAME.pub"));
         return CHOIR_OK;
     case LINK_UP:
         if (event->channel == LINK_BULK)

@@ -236,8 +236,10 @@ static enum choir_err run_end(struct hub *hub, const struct gather_effect *effec
     return err;
 }
 
-static void report(const struct gather_effect *effect)
+static void report(struct hub *hub, const struct gather_effect *effect)
 {
+    if (effect->report.site != 0 && !hub_may_log(hub, effect->report.site))
+        return;
     LOG_EVENT(effect->report.code == MESSAGE_CODE_NONE ? LOG_INFO : LOG_WARNING, "round_report",
               log_whole("site", effect->report.site), log_whole("round", effect->report.round),
               log_whole("attempt", effect->report.attempt),
@@ -306,7 +308,7 @@ static enum choir_err carry_out_one(struct hub *hub, const struct gather_effect 
         err = note_in_annals(hub, effect);
         return err != CHOIR_OK ? err : run_end(hub, effect);
     case GATHER_DO_REPORT:
-        report(effect);
+        report(hub, effect);
         return CHOIR_OK;
     }
     return CHOIR_OK;

@@ -14,6 +14,7 @@
 #include "aggregator/records.h"
 #include "aggregator/study.h"
 #include "ops/progress.h"
+#include "ops/quota.h"
 #include "round/gather.h"
 #include "wire/link.h"
 
@@ -58,7 +59,8 @@ struct hub {
     bool repeating;       // effects are those of gather_resume(): nothing is thrown away
     enum choir_err broke; // what failed outside of an event's own path; the loop ends
     uint64_t told_ms, pumped_ms, upload_told_ms[ROSTER_SITES_MAX + 1];
-    struct pending pending[PENDING_MAX]; // a ring
+    struct quota lines[ROSTER_SITES_MAX + 1]; // of the log, by site; 0: of strangers
+    struct pending pending[PENDING_MAX];      // a ring
     size_t first_pending, n_pending;
     // too large for the stack
     struct came_in came_in;
@@ -78,6 +80,9 @@ CHOIR_MUST_CHECK enum choir_err hub_drain(struct hub *hub);
 /* hub.c: an incoming_open whose context is the roster. */
 CHOIR_MUST_CHECK enum choir_err hub_open_message(const void *context, const uint8_t *bytes,
                                                  size_t len, struct incoming *out);
+
+/* hub.c: may one more line about what this site did stand in the log? */
+bool hub_may_log(struct hub *hub, uint32_t site);
 
 /* hub_effects.c: carries out hub->effects, in order. */
 CHOIR_MUST_CHECK enum choir_err hub_carry_out(struct hub *hub);
