@@ -77,7 +77,8 @@ enum choir_err hub_step(struct hub *hub, const struct gather_event *event)
 
 bool hub_may_log(struct hub *hub, uint32_t site)
 {
-    bool last, may = quota_take(&hub->lines[site], now_ms(), &last);
+    struct quota *quota = &hub->lines[site <= ROSTER_SITES_MAX ? site : 0];
+    bool last, may = quota_take(quota, now_ms(), &last);
 
     if (may && last)
         LOG_EVENT(LOG_WARNING, "too_many_lines", log_whole("site", site),
