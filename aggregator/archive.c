@@ -77,6 +77,44 @@ static void put_participants(FILE *card, const struct study *study,
                     : "did NOT take part in any sum");
 }
 
+static void put_numeric(FILE *card, const struct schema_column *column, size_t input)
+{
+    static const char *const values[] = {
+        [SCHEMA_NONE] = "value", [SCHEMA_LOG1P] = "ln(1 + value)", [SCHEMA_SQRT] = "sqrt(value)"};
+    double center, scale;
+
+    schema_scaling(column, &center, &scale);
+    fprintf(card, "| %zu | %s | (%s - %.9g) / %.9g |\n", input, column->name,
+            values[column->transform], center, scale);
+}
+
+// Without this table nobody could use the model: what its inputs are, in their order.
+static void put_inputs(FILE *card, const struct plan *plan)
+{
+    size_t input = 0;
+
+    fprintf(card, "\n## Inputs and output\n\n| | input | is |\n|---|---|---|\n");
+    for (size_t i = 0; i < plan->schema.n_columns; i++) {
+        const struct schema_column *column = &plan->schema.columns[i];
+
+        if (column->kind == SCHEMA_IGNORE)
+            continue;
+        if (column->kind == SCHEMA_NUMERIC)
+            put_numeric(card, column, input++);
+        else
+            for (size_t level = 1; level < column->levels.n; level++)
+                fprintf(card, "| %zu | %s=%s | 1 if so, else 0 |\n", input++, column->name,
+                        column->levels.at[level]);
+        if (column->missing == SCHEMA_FLAG)
+            fprintf(card, "| %zu | %s missing | 1 if so, else 0 |\n", input++, column->name);
+    }
+    fprintf(card,
+            "\nThe probability that %s is \"%s\" is 1 / (1 + exp(-y)), where y is %s. What stands\n"
+            "in for a missing value is in the plan (`fill`).\n",
+            plan->schema.label.name, plan->schema.label.positive.at[0],
+            plan->model.loss == MODEL_SOFTMAX ? "the second output less the first" : "the output");
+}
+
 static enum choir_err put_card(FILE *card, const struct study *study, const struct roster *roster,
                                const struct archive_figures *figures)
 {
@@ -108,6 +146,7 @@ static enum choir_err put_card(FILE *card, const struct study *study, const stru
     fprintf(card, "| secure aggregation | %s |\n\n## Who took part\n\n",
             study->plan->secure_aggregation ? "on" : "off");
     put_participants(card, study, figures);
+    put_inputs(card, study->plan);
     fprintf(card, "\n## The plan in words\n\n```\n");
     if (plan_explain(study->plan, card) != CHOIR_OK)
         return CHOIR_ERR_IO;

@@ -157,6 +157,7 @@ static void the_card_says_who_did_not_take_part(void **state)
     assert_non_null(strstr(card, "- north: took part\n- south: did NOT take part"));
     assert_non_null(strstr(card, "**Stopped early: 2 of 3 rounds.**"));
     assert_null(strstr(card, "NO DIFFERENTIAL PRIVACY"));
+    assert_non_null(strstr(card, "## Inputs and output"));
     free(card);
     run_close(&run);
     free(text);
