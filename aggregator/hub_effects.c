@@ -243,7 +243,9 @@ static void report(struct hub *hub, const struct gather_effect *effect)
     LOG_EVENT(effect->report.code == MESSAGE_CODE_NONE ? LOG_INFO : LOG_WARNING, "round_report",
               log_whole("site", effect->report.site), log_whole("round", effect->report.round),
               log_whole("attempt", effect->report.attempt),
-              log_text("what", message_code_text(effect->report.code)),
+              log_text("what", effect->report.code == MESSAGE_CODE_NONE
+                                   ? "note"
+                                   : message_code_text(effect->report.code)),
               log_text("text", effect->report.text));
 }
 

@@ -40,11 +40,6 @@ static const struct {
     [PLAN_STAGE_SERVER_OPTIMIZER] = {TYPE_SUM, TYPE_MODEL},
 };
 
-const char *pipeline_type_text(enum plan_stage stage)
-{
-    return type_texts[stage_types[stage].gives];
-}
-
 static bool fits(enum stage_type have, enum plan_stage stage)
 {
     if (stage == PLAN_STAGE_SUM && have == TYPE_PLAIN_INTEGERS)

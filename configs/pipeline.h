@@ -16,9 +16,6 @@ enum { PIPELINE_STAGES = PLAN_STAGE_SERVER_OPTIMIZER + 1 };
 /* The words of the plan format, in the order of enum plan_stage. */
 extern const char *const pipeline_words[PIPELINE_STAGES];
 
-/* "NOISED_INTEGERS" for PLAN_STAGE_DP_SGD, and so on: what comes out of the stage. */
-const char *pipeline_type_text(enum plan_stage stage);
-
 /* Fails with CHOIR_ERR_FORMAT when the types do not meet, CHOIR_ERR_REFUSED when the stages and
  * the mechanism contradict each other; diag->place is the key path ("pipeline[2]"). */
 CHOIR_MUST_CHECK enum choir_err pipeline_check(const enum plan_stage *stages, size_t n,

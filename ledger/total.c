@@ -12,11 +12,6 @@ static struct total_run *find(const struct total *total, const uint8_t *run)
     return NULL;
 }
 
-const struct total_run *total_find(const struct total *total, const uint8_t *run)
-{
-    return find(total, run);
-}
-
 static enum choir_err add_run(struct total *total, const struct entry_spend *reserve)
 {
     if (find(total, reserve->run) != NULL)

@@ -31,9 +31,6 @@ struct total {
 CHOIR_MUST_CHECK enum choir_err total_add(struct total *total, const struct entry *entry);
 void total_free(struct total *total);
 
-/* NULL if the run is not reserved. */
-const struct total_run *total_find(const struct total *total, const uint8_t *run);
-
 /* The events of committed rounds, or of all that was reserved: *events is the caller's (free).
  * Fails with CHOIR_ERR_FORMAT if a count passes EVENT_MAX_WHOLE. */
 CHOIR_MUST_CHECK enum choir_err total_events(const struct total *total, bool reserved,

@@ -5,25 +5,15 @@
 #include <string.h>
 
 struct hatch_rule {
-    const char *name;
     bool from_courier, from_supervisor, with_file, with_round;
 };
 
 static const struct hatch_rule rules[HATCH_KINDS] = {
-    [HATCH_HELLO] = {"hello", true, true, false, false},
-    [HATCH_PLAN] = {"plan", true, false, true, false},
-    [HATCH_MARK] = {"mark", true, false, false, true},
-    [HATCH_TRAIN] = {"train", true, false, true, true},
-    [HATCH_CONSENT] = {"consent", true, false, false, true},
-    [HATCH_ERASE] = {"erase", true, false, false, true},
-    [HATCH_BUDGET] = {"budget", false, true, false, false},
-    [HATCH_EXPORT] = {"export", false, true, false, false},
+    [HATCH_HELLO] = {true, true, false, false},   [HATCH_PLAN] = {true, false, true, false},
+    [HATCH_MARK] = {true, false, false, true},    [HATCH_TRAIN] = {true, false, true, true},
+    [HATCH_CONSENT] = {true, false, false, true}, [HATCH_ERASE] = {true, false, false, true},
+    [HATCH_BUDGET] = {false, true, false, false}, [HATCH_EXPORT] = {false, true, false, false},
 };
-
-const char *hatch_kind_text(uint16_t kind)
-{
-    return kind >= HATCH_HELLO && kind < HATCH_KINDS ? rules[kind].name : "unknown";
-}
 
 bool hatch_bool_is_valid(const bool *value)
 {

@@ -78,9 +78,6 @@ struct hatch_answer {
     char text[MESSAGE_TEXT_MAX + 1]; // for people, also of other sites: no numbers from data
 };
 
-/* "plan", "train", ...; "unknown" for other numbers. */
-const char *hatch_kind_text(uint16_t kind);
-
 /* True if `side` may ask this and the record is well formed; `has_file` tells whether a
  * descriptor came with it, which must be so exactly for HATCH_PLAN and HATCH_TRAIN. */
 bool hatch_check(const struct hatch_request *request, enum hatch_side side, bool has_file);

@@ -35,7 +35,7 @@ enum choir_err spend_of_plan(const struct plan *plan, size_t site, const uint8_t
     return CHOIR_OK;
 }
 
-struct budget spend_budget(const struct site_policy *policy)
+static struct budget budget_of(const struct site_policy *policy)
 {
     return (struct budget){
         .epsilon = policy->epsilon,
@@ -128,7 +128,7 @@ enum choir_err spend_ask(struct ledger *ledger, const struct site_policy *policy
                          const struct entry_spend *spend, bool *reserved,
                          struct budget_verdict *verdict, struct choir_diag *diag)
 {
-    struct budget budget = spend_budget(policy);
+    struct budget budget = budget_of(policy);
     struct ledger_total total;
     double slack;
     enum choir_err err;
@@ -162,7 +162,7 @@ enum choir_err spend_ask(struct ledger *ledger, const struct site_policy *policy
 enum choir_err spend_reserve(struct ledger *ledger, const struct site_policy *policy,
                              const struct entry_spend *spend, struct choir_diag *diag)
 {
-    struct budget budget = spend_budget(policy);
+    struct budget budget = budget_of(policy);
     struct budget_verdict verdict;
     enum choir_err err = ledger_reserve(ledger, spend, &budget, &verdict);
 

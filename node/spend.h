@@ -21,8 +21,6 @@
 CHOIR_MUST_CHECK enum choir_err spend_of_plan(const struct plan *plan, size_t site,
                                               const uint8_t *run, struct entry_spend *out);
 
-struct budget spend_budget(const struct site_policy *policy);
-
 /* Would the budget allow this run? Nothing is written. CHOIR_OK: yes, or it is reserved already,
  * *reserved then. CHOIR_ERR_REFUSED: no; diag->message (may be NULL) gives the numbers. */
 CHOIR_MUST_CHECK enum choir_err spend_ask(struct ledger *ledger, const struct site_policy *policy,

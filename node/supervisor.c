@@ -187,7 +187,7 @@ static void answer_status(const struct supervisor *supervisor, int client)
                            supervisor->stage != STAGE_RUNNING ? "restarting"
                            : status->linked                   ? "connected"
                                                               : "not connected");
-    if (status->in_run && len < CLIENT_TEXT_MAX)
+    if (status->in_run && status->rounds > 0 && len < CLIENT_TEXT_MAX)
         len +=
             (size_t)snprintf(text + len, CLIENT_TEXT_MAX - len,
                              ", round %" PRIu64 "/%" PRIu64 " attempt %" PRIu32 ", %s",

@@ -101,7 +101,8 @@ static uint64_t rounds_done(const struct progress *progress)
     return progress->round_no > 0 ? progress->round_no - 1 : 0;
 }
 
-uint64_t progress_left_ms(const struct progress *progress)
+// Estimated from the pace so far; 0 while unknown.
+static uint64_t left_ms(const struct progress *progress)
 {
     uint64_t done = rounds_done(progress);
 
@@ -161,7 +162,7 @@ void progress_line(const struct progress *progress, char *line, size_t max, size
 {
     char bar[BAR_COLUMNS + 1];
     size_t at;
-    uint64_t left = progress_left_ms(progress);
+    uint64_t left = left_ms(progress);
 
     put_bar(bar, rounds_done(progress), progress->rounds);
     at = (size_t)snprintf(line, max, "round %llu/%llu [%s] %-9s",

@@ -62,9 +62,6 @@ CHOIR_MUST_CHECK enum choir_err progress_encode(const struct progress *progress,
 CHOIR_MUST_CHECK enum choir_err progress_decode(const uint8_t *bytes, size_t len,
                                                 struct progress *progress);
 
-/* Estimated milliseconds to the end of the run, from the pace so far; 0 while unknown. */
-uint64_t progress_left_ms(const struct progress *progress);
-
 /* One line of at most `width` columns without a newline, as
  *   round 12/30 [########........] masked  in 3  late 1 (south)  missing 0   0:07 left  */
 void progress_line(const struct progress *progress, char *line, size_t max, size_t width);

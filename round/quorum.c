@@ -1,10 +1,5 @@
 #include "round/quorum.h"
 
-uint32_t quorum_default_collusion(uint32_t n_roster)
-{
-    return n_roster <= 4 ? 0 : (n_roster - 1) / 3;
-}
-
 uint32_t quorum_threshold(uint32_t n, uint32_t c)
 {
     return (n + c) / 2 + 1;

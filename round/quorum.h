@@ -11,9 +11,6 @@
 
 enum { QUORUM_HONEST_MIN = 3 }; // honest sites whose updates hide each other
 
-/* The default c for a roster of n sites: 0 up to four, floor((n - 1) / 3) above. */
-uint32_t quorum_default_collusion(uint32_t n_roster);
-
 /* T: the least integer above (n + c) / 2, for a V0 of n sites. */
 uint32_t quorum_threshold(uint32_t n, uint32_t c);
 

@@ -89,24 +89,6 @@ size_t schema_n_features(const struct schema *schema)
     return n;
 }
 
-void schema_feature_name(const struct schema *schema, size_t feature, char *to, size_t max)
-{
-    size_t i = 0, before = 0, within, values;
-    const struct schema_column *column;
-
-    while (before + schema_column_features(&schema->columns[i]) <= feature)
-        before += schema_column_features(&schema->columns[i++]);
-    column = &schema->columns[i];
-    within = feature - before;
-    values = column->kind == SCHEMA_NUMERIC ? 1 : column->levels.n - 1;
-    if (within == values)
-        (void)snprintf(to, max, "%s missing", column->name);
-    else if (column->kind == SCHEMA_NUMERIC)
-        (void)snprintf(to, max, "%s", column->name);
-    else
-        (void)snprintf(to, max, "%s=%s", column->name, column->levels.at[within + 1]);
-}
-
 // What is wrong and with which key of the column; what == NULL when nothing is.
 struct fault {
     const char *key, *what;

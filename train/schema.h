@@ -90,10 +90,6 @@ CHOIR_MUST_CHECK enum choir_err schema_check(const struct schema *schema, struct
 /* Features of one record: the model's number of inputs. */
 size_t schema_n_features(const struct schema *schema);
 
-/* For people: "term=term_60", "size", "size missing". Truncated to max - 1 bytes, always
- * zero-terminated. `feature` < schema_n_features(). */
-void schema_feature_name(const struct schema *schema, size_t feature, char *to, size_t max);
-
 /* Features that one column gives. */
 size_t schema_column_features(const struct schema_column *column);
 

@@ -192,11 +192,6 @@ void trainer_free(struct trainer *trainer)
     free(trainer);
 }
 
-size_t trainer_n_params(const struct trainer *trainer)
-{
-    return trainer->n_params;
-}
-
 // Sums over the steps of one round; `wanted` is false where nobody reads them.
 struct tally {
     bool wanted;

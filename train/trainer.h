@@ -54,8 +54,6 @@ CHOIR_MUST_CHECK enum choir_err trainer_new(const struct model_spec *model,
                                             struct choir_diag *diag);
 void trainer_free(struct trainer *trainer);
 
-size_t trainer_n_params(const struct trainer *trainer);
-
 /* Runs local_steps steps from `global` [n_params] and writes the move of the parameters into
  * delta [n_params]; every element is finite. `sample` and `noise` are two different streams,
  * from rng_open() except in tests. report may be NULL.

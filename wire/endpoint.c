@@ -69,11 +69,6 @@ bool endpoint_is_listenable(const char *endpoint)
            (port_is_number(parts.port) || strcmp(parts.port, "*") == 0);
 }
 
-bool endpoint_is_ipv6(const char *endpoint)
-{
-    return strchr(endpoint, '[') != NULL;
-}
-
 enum choir_err endpoint_resolve(const char *endpoint, char to[static ROSTER_ENDPOINT_MAX])
 {
     enum choir_err err = CHOIR_ERR_MISSING;

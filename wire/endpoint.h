@@ -16,8 +16,6 @@ bool endpoint_is_numeric(const char *endpoint);
 /* As above; the host may also be "*" (all interfaces) and the port "*" (any free one). */
 bool endpoint_is_listenable(const char *endpoint);
 
-bool endpoint_is_ipv6(const char *endpoint);
-
 /* Turns "tcp://name:port" into "tcp://number:port", asking the system's resolver; a numeric one
  * stays. Fails with CHOIR_ERR_FORMAT (not tcp, no port) or CHOIR_ERR_MISSING (no such name). */
 CHOIR_MUST_CHECK enum choir_err endpoint_resolve(const char *endpoint,

@@ -54,13 +54,6 @@ static void no_other_order_of_five_stages_is_accepted(void **state)
     assert_int_equal(n_accepted, 2);
 }
 
-static void types_have_names(void **state)
-{
-    (void)state;
-    assert_string_equal(pipeline_type_text(PLAN_STAGE_DP_SGD), "NOISED_INTEGERS");
-    assert_string_equal(pipeline_words[PLAN_STAGE_SERVER_OPTIMIZER], "server_optimizer");
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -68,7 +61,6 @@ int main(void)
         cmocka_unit_test(stages_of_another_mechanism_are_refused),
         cmocka_unit_test(a_pipeline_cut_at_any_stage_is_refused),
         cmocka_unit_test(no_other_order_of_five_stages_is_accepted),
-        cmocka_unit_test(types_have_names),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,8 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
             if (hatch_check(&request, (enum hatch_side)side, file != 0)) {
                 struct hatch_answer reply = hatch_answer_to(&request);
 
-                if (!hatch_answer_check(&reply, request.serial) ||
-                    hatch_kind_text(request.kind)[0] == '\0')
+                if (!hatch_answer_check(&reply, request.serial))
                     __builtin_trap();
             }
     if (hatch_answer_check(&answer, answer.serial) &&

@@ -33,14 +33,6 @@ static void two_survivor_sets_can_never_both_be_opened(void **state)
     }
 }
 
-static void the_default_c_is_zero_up_to_four_sites(void **state)
-{
-    (void)state;
-    assert_int_equal(quorum_default_collusion(4), 0);
-    assert_int_equal(quorum_default_collusion(5), 1);
-    assert_int_equal(quorum_default_collusion(10), 3);
-}
-
 static void the_minimum_is_the_largest_of_what_is_asked(void **state)
 {
     (void)state;
@@ -57,7 +49,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(thresholds_are_those_of_the_table),
         cmocka_unit_test(two_survivor_sets_can_never_both_be_opened),
-        cmocka_unit_test(the_default_c_is_zero_up_to_four_sites),
         cmocka_unit_test(the_minimum_is_the_largest_of_what_is_asked),
     };
 

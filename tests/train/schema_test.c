@@ -32,20 +32,10 @@ static int set_up(void **state)
     return 0;
 }
 
-static void features_are_counted_and_named(void **state)
+static void features_are_counted(void **state)
 {
-    char name[64], short_name[4];
-
     assert_int_equal(schema_check(*state, NULL), CHOIR_OK);
     assert_int_equal(schema_n_features(*state), 4);
-    schema_feature_name(*state, 0, name, sizeof name);
-    assert_string_equal(name, "size");
-    schema_feature_name(*state, 1, name, sizeof name);
-    assert_string_equal(name, "size missing");
-    schema_feature_name(*state, 3, name, sizeof name);
-    assert_string_equal(name, "term=c");
-    schema_feature_name(*state, 3, short_name, sizeof short_name);
-    assert_string_equal(short_name, "ter");
 }
 
 static void scaling_comes_from_the_bounds_unless_given(void **state)
@@ -145,7 +135,7 @@ static void texts_are_copied_and_freed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(features_are_counted_and_named),
+        TEST(features_are_counted),
         TEST(scaling_comes_from_the_bounds_unless_given),
         TEST(faulty_bounds_are_refused),
         TEST(faulty_lists_are_refused),
