@@ -20,7 +20,7 @@ static const char *const papers[] = {"model.safetensors", "model-card.md",  "pla
 
 struct newest {
     const char *runs;
-    char *run; // [PATH_MAX]
+    char run[PATH_MAX]; // [PATH_MAX]
     struct timespec when;
 };
 
@@ -45,10 +45,14 @@ static enum choir_err look_at(void *context, const char *name)
 // The run whose run.json is newest: it is written when a run ends.
 static enum choir_err newest_run(int folder, const char *runs, char run[static PATH_MAX])
 {
-    struct newest newest = {.runs = runs, .run = run};
+    struct newest newest = {.runs = runs};
     enum choir_err err = folder_each(folder, look_at, &newest);
 
-    return err == CHOIR_OK && newest.when.tv_sec == 0 ? CHOIR_ERR_MISSING : err;
+    if (err == CHOIR_OK && newest.when.tv_sec == 0)
+        err = CHOIR_ERR_MISSING;
+    if (err == CHOIR_OK)
+        memcpy(run, newest.run, sizeof newest.run);
+    return err;
 }
 
 static enum choir_err copy_as(const char *from_dir, const char *name, const char *to_dir,

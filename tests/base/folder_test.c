@@ -22,7 +22,7 @@ static int make_room(void **state)
 {
     static char room[] = "/tmp/choir-folder-XXXXXX";
 
-    memcpy(room + sizeof room - 7, "XXXXXX", 6);
+    memset(room + sizeof room - 7, 'X', 6);
     *state = room;
     return mkdtemp(room) == NULL ? -1 : 0;
 }
