@@ -20,7 +20,7 @@ static const char *const papers[] = {"model.safetensors", "model-card.md",  "pla
 
 struct newest {
     const char *runs;
-    char run[PATH_MAX]; // [PATH_MAX]
+    char run[PATH_MAX]; // the folder of the newest one so far
     struct timespec when;
 };
 
