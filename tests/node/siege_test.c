@@ -1,9 +1,9 @@
-#include <dirent.h>
 #include <math.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
+#include "base/folder.h"
 #include "tests/node/vaulted.h"
 
 /* A courier that somebody else has taken over. */
@@ -20,16 +20,20 @@ static uint64_t reserved_rounds(void)
     return steps / 4; // local steps
 }
 
+static enum choir_err count_one(void *context, const char *name)
+{
+    size_t *n = context;
+
+    (void)name;
+    ++*n;
+    return CHOIR_OK;
+}
+
 static size_t files_in(enum home_folder folder)
 {
-    int fd = openat(site.home.fd[folder], ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *list = fdopendir(fd);
     size_t n = 0;
 
-    assert_non_null(list);
-    for (const struct dirent *item = readdir(list); item != NULL; item = readdir(list))
-        n += item->d_name[0] != '.';
-    closedir(list);
+    assert_int_equal(folder_each(site.home.fd[folder], count_one, &n), CHOIR_OK);
     return n;
 }
 
