@@ -206,7 +206,7 @@ void gather_suspend(struct gather *gather, struct peer *peer, enum message_code 
 
 void gather_on_upload_forged(struct gather *gather, const struct gather_event *event)
 {
-    static const uint8_t nothing[1];
+    static const uint8_t nothing[1] = {0};
     const struct incoming no_second = {.signed_bytes = nothing};
     struct peer *peer = gather_peer(gather, event->site);
     const struct heard *header;
