@@ -7,7 +7,7 @@
 enum state { FIELD_START, UNQUOTED, QUOTED, QUOTE_IN_QUOTED, AFTER_CR, RECORD_END };
 
 struct csv {
-    struct source *source;
+    struct textfile *textfile;
     const char *fault;
     bool begun; // the byte order mark, if any, is behind us
     enum state state;
@@ -18,13 +18,13 @@ struct csv {
     char text[CSV_MAX_RECORD + 2];
 };
 
-enum choir_err csv_open(struct source *source, struct csv **out)
+enum choir_err csv_open(struct textfile *textfile, struct csv **out)
 {
     struct csv *csv = calloc(1, sizeof *csv);
 
     if (csv == NULL)
         return CHOIR_ERR_MEMORY;
-    csv->source = source;
+    csv->textfile = textfile;
     csv->fault = "";
     *out = csv;
     return CHOIR_OK;
@@ -125,7 +125,7 @@ static enum choir_err take(struct csv *csv, char byte)
 // The end of the file within a record: fine but for an open quote.
 static enum choir_err end_of_file(struct csv *csv)
 {
-    enum choir_err err = source_result(csv->source);
+    enum choir_err err = textfile_result(csv->textfile);
 
     if (err == CHOIR_ERR_FORMAT)
         return fail(csv, "the compressed file is corrupt or cut off");
@@ -141,16 +141,17 @@ static enum choir_err end_of_file(struct csv *csv)
 
 static int first_byte(struct csv *csv)
 {
-    int byte = source_byte(csv->source), second, third;
+    int byte = textfile_byte(csv->textfile), second, third;
 
     if (csv->begun || byte != 0xef) {
         csv->begun = true;
         return byte;
     }
     csv->begun = true;
-    second = source_byte(csv->source);
-    third = second == 0xbb ? source_byte(csv->source) : -1;
-    return third == 0xbf ? source_byte(csv->source) : 0; // half a mark: refused like a zero byte
+    second = textfile_byte(csv->textfile);
+    third = second == 0xbb ? textfile_byte(csv->textfile) : -1;
+    return third == 0xbf ? textfile_byte(csv->textfile)
+                         : 0; // half a mark: refused like a zero byte
 }
 
 enum choir_err csv_next(struct csv *csv, bool *more)
@@ -176,7 +177,7 @@ enum choir_err csv_next(struct csv *csv, bool *more)
         if (err != CHOIR_OK)
             return err;
         if (csv->state != RECORD_END)
-            byte = source_byte(csv->source);
+            byte = textfile_byte(csv->textfile);
     }
     *more = true;
     return CHOIR_OK;

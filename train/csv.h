@@ -13,19 +13,19 @@
 #include <stdint.h>
 
 #include "base/err.h"
-#include "train/source.h"
+#include "train/textfile.h"
 
 enum { CSV_MAX_RECORD = 64 << 10 }; // bytes of one record, quotes and line end included
 
 struct csv;
 
-/* `source` is borrowed for the reader's life. Fails with CHOIR_ERR_MEMORY. */
-CHOIR_MUST_CHECK enum choir_err csv_open(struct source *source, struct csv **out);
+/* `textfile` is borrowed for the reader's life. Fails with CHOIR_ERR_MEMORY. */
+CHOIR_MUST_CHECK enum choir_err csv_open(struct textfile *textfile, struct csv **out);
 /* Wipes and frees; NULL is allowed. */
 void csv_close(struct csv *csv);
 
 /* Reads the next record; *more is false, and there is none, at the end of the file. Fails with
- * CHOIR_ERR_FORMAT (csv_fault() says why), or as source_result() does. */
+ * CHOIR_ERR_FORMAT (csv_fault() says why), or as textfile_result() does. */
 CHOIR_MUST_CHECK enum choir_err csv_next(struct csv *csv, bool *more);
 
 /* Of the record last read: fields, at least 1, each zero-terminated, valid until csv_next(). */

@@ -10,7 +10,7 @@
 #include "base/file.h"
 #include "crypto/rng.h"
 #include "train/csv.h"
-#include "train/source.h"
+#include "train/textfile.h"
 
 enum {
     ALIGNMENT = 64,
@@ -436,7 +436,7 @@ enum choir_err dataset_read(int fd, const char *name, const struct schema *schem
                             struct choir_diag *diag)
 {
     struct reading reading = {.name = name, .schema = schema, .diag = diag};
-    struct source *source = NULL;
+    struct textfile *textfile = NULL;
     enum choir_err err = dataset_new(FIRST_ROWS, schema_n_features(schema), &reading.found);
 
     if (err != CHOIR_OK)
@@ -445,10 +445,10 @@ enum choir_err dataset_read(int fd, const char *name, const struct schema *schem
     reading.field_of = calloc(schema->n_columns, sizeof *reading.field_of);
     if (reading.field_of == NULL)
         goto out;
-    err = source_open(fd, &source);
+    err = textfile_open(fd, &textfile);
     if (err != CHOIR_OK)
         goto out;
-    err = csv_open(source, &reading.csv);
+    err = csv_open(textfile, &reading.csv);
     if (err != CHOIR_OK)
         goto out;
     if (schema->header)
@@ -467,7 +467,7 @@ out:
     if (err != CHOIR_OK && err != CHOIR_ERR_FORMAT && diag != NULL && diag->message[0] == '\0')
         (void)diag_set(diag, err, name, "cannot be read: %s", choir_err_text(err));
     csv_close(reading.csv);
-    source_close(source);
+    textfile_close(textfile);
     free(reading.field_of);
     dataset_free(reading.found);
     return err;

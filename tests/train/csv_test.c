@@ -12,7 +12,7 @@
 
 struct reader {
     int fd;
-    struct source *source;
+    struct textfile *textfile;
     struct csv *csv;
 };
 
@@ -21,15 +21,15 @@ static struct reader open_bytes(const void *bytes, size_t len)
     struct reader reader = {.fd = memory_file_of(bytes, len)};
 
     assert_true(reader.fd >= 0);
-    assert_int_equal(source_open(reader.fd, &reader.source), CHOIR_OK);
-    assert_int_equal(csv_open(reader.source, &reader.csv), CHOIR_OK);
+    assert_int_equal(textfile_open(reader.fd, &reader.textfile), CHOIR_OK);
+    assert_int_equal(csv_open(reader.textfile, &reader.csv), CHOIR_OK);
     return reader;
 }
 
 static void shut(struct reader *reader)
 {
     csv_close(reader->csv);
-    source_close(reader->source);
+    textfile_close(reader->textfile);
     assert_int_equal(close(reader->fd), 0);
 }
 
