@@ -58,8 +58,33 @@ static void one_gaussian_has_the_known_epsilon(void **state)
     assert_true(fabs(answered("epsilon_rdp") - 3.5366) < 0.01); // shared vectors, case c003
     assert_true(fabs(answered("delta") - 1e-3) < 1e-15);
     assert_true(answered("seconds") >= 0.0);
-    assert_non_null(strstr(said, "\"epsilon_pld_upper\": null"));
-    assert_non_null(strstr(said, "\"epsilon_pld_estimate\": null"));
+    assert_true(fabs(answered("epsilon_pld_estimate") - 3.13867054858) < 1e-9);
+    assert_true(answered("epsilon_pld_upper") >= 3.13867054858);
+    assert_true(answered("epsilon_pld_upper") < 3.1387);
+}
+
+static void private_training_has_the_known_epsilon(void **state)
+{
+    (void)state;
+    assert_int_equal(ask(HEAD "[{\"kind\": \"gaussian\", \"noise_multiplier\": 1.1, "
+                              "\"sampling_rate\": 0.004266666666666667, \"count\": 14062}]}",
+                         "--delta 1e-5"),
+                     0);
+    assert_true(fabs(answered("epsilon_pld_estimate") / 2.38159692143 - 1.0) < 1e-4); // c015
+    assert_true(answered("epsilon_pld_upper") >= 2.38159692143);
+    assert_true(answered("epsilon_pld_upper") < 2.3818);
+    assert_true(answered("epsilon_rdp") > answered("epsilon_pld_upper"));
+}
+
+static void pld_covers_what_rdp_does_not(void **state)
+{
+    (void)state;
+    assert_int_equal(ask(HEAD "[{\"kind\": \"laplace\", \"scale\": 2, \"sampling_rate\": 0.1, "
+                              "\"count\": 100}]}",
+                         "--delta 1e-6"),
+                     0);
+    assert_true(fabs(answered("epsilon_pld_estimate") / 2.14335575984 - 1.0) < 1e-4); // c083
+    assert_non_null(strstr(said, "\"epsilon_rdp\": null"));
 }
 
 static void the_delta_of_the_command_line_beats_the_file(void **state)
@@ -94,6 +119,8 @@ static void no_finite_bound_is_the_word_inf(void **state)
     assert_int_equal(ask(HEAD "[{\"kind\": \"gaussian\", \"noise_multiplier\": 1}]}", "--delta 0"),
                      0);
     assert_non_null(strstr(said, "\"epsilon_rdp\": \"inf\""));
+    assert_non_null(strstr(said, "\"epsilon_pld_upper\": \"inf\""));
+    assert_non_null(strstr(said, "\"epsilon_pld_estimate\": \"inf\""));
 }
 
 static void what_is_not_covered_is_null(void **state)
@@ -104,6 +131,8 @@ static void what_is_not_covered_is_null(void **state)
                          ""),
                      0);
     assert_non_null(strstr(said, "\"epsilon_rdp\": null"));
+    assert_non_null(strstr(said, "\"epsilon_pld_upper\": null"));
+    assert_non_null(strstr(said, "\"epsilon_pld_estimate\": null"));
 }
 
 static void nothing_released_costs_nothing(void **state)
@@ -155,6 +184,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_gaussian_has_the_known_epsilon),
+        cmocka_unit_test(private_training_has_the_known_epsilon),
+        cmocka_unit_test(pld_covers_what_rdp_does_not),
         cmocka_unit_test(the_delta_of_the_command_line_beats_the_file),
         cmocka_unit_test(a_rate_without_a_named_sampling_is_poisson),
         cmocka_unit_test(no_finite_bound_is_the_word_inf),

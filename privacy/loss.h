@@ -1,0 +1,79 @@
+/* loss - the privacy loss of one release: the distribution of ln(dP/dQ) under P.
+ *
+ * B is the output with the unit, A without it. Under Poisson sampling the output with the unit
+ * is (1 - q) A + q B. In the direction LOSS_REMOVE P is the output with the unit and Q that
+ * without, in LOSS_ADD the other way round; a guarantee needs both (Zhu, Dong, Wang 2022,
+ * arXiv 2106.08567). Every mechanism here is known by u = ln(dB/dA), in which the loss rises
+ * (remove) or falls (add): g(u) = ln(1 - q + q e^u).
+ *
+ * Pieces for a grid of width h are cut at its points and carry the exact masses that P and Q
+ * give to the cell, differences of cdfs on the side of the small tail; put on the two ends of
+ * their cell so that both masses are kept, they make the connect-the-dots bound (Doroshenko et
+ * al. 2022, arXiv 2207.04380). What is cut off at the ends makes the bound larger, never smaller.
+ */
+#ifndef CHOIR_PRIVACY_LOSS_H
+#define CHOIR_PRIVACY_LOSS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "privacy/event.h"
+
+enum loss_direction { LOSS_REMOVE, LOSS_ADD, LOSS_DIRECTIONS };
+
+enum loss_shape {
+    LOSS_NORMAL,          // Gaussian noise
+    LOSS_LAPLACE,         // Laplace noise on one number
+    LOSS_DISCRETE_NORMAL, // discrete Gaussian noise on one whole number
+    LOSS_DISCRETE_LAPLACE,
+    LOSS_RESPONSE, // randomised response: no (epsilon, 0) mechanism loses more
+};
+
+struct loss {
+    enum loss_shape shape;
+    double rate;  // q, above 0
+    double ratio; // normal shapes: sensitivity / standard deviation; else the largest loss at q = 1
+    double sigma; // LOSS_DISCRETE_NORMAL: standard deviation in grid units
+    uint64_t shift; // discrete shapes: the sensitivity in grid units
+};
+
+enum { LOSS_SKETCH = 4096 }; // points of a sketch at most
+
+/* A rough picture of one direction: probability p[i] of about the loss at[i]. */
+struct loss_sketch {
+    size_t n;
+    double p[LOSS_SKETCH], at[LOSS_SKETCH];
+};
+
+/* Called with a piece of probability p at the loss cell * h + above, 0 <= above <= h, in
+ * ascending or descending order of cells. */
+typedef void (*loss_visit)(void *context, int64_t cell, double above, double p);
+
+/* The loss of one such event, whatever its count. CHOIR_ERR_REFUSED for what is not covered:
+ * none, skellam, ddg, matrix; tree with sampling; epsilon_delta with sampling and a delta; and
+ * discrete noise with a fractional sensitivity or too many points to count. An epsilon_delta's
+ * chance to fail, event->delta, is the caller's. */
+CHOIR_MUST_CHECK enum choir_err loss_of(const struct privacy_event *event, struct loss *loss);
+
+/* The largest loss, which is never smaller in the direction LOSS_REMOVE; infinite if there is none. */
+double loss_largest(const struct loss *loss, enum loss_direction direction);
+
+/* Whether both directions are the same. */
+bool loss_is_symmetric(const struct loss *loss);
+
+/* The range of losses but for at most `tail` of P at each end. */
+void loss_range(const struct loss *loss, enum loss_direction direction, double tail, double *low,
+                double *high);
+
+/* Hands the pieces for grid width h to `visit`; returns the probability cut off at the upper end,
+ * at most `tail`, which counts as infinite loss. */
+double loss_pieces(const struct loss *loss, enum loss_direction direction, double tail, double h,
+                   loss_visit visit, void *context);
+
+/* A sketch that a search for parameters may rely on, but no bound. */
+void loss_draw(const struct loss *loss, enum loss_direction direction, double tail,
+               struct loss_sketch *sketch);
+
+#endif

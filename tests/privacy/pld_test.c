@@ -1,0 +1,249 @@
+#include "privacy/pld.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "privacy/rdp.h"
+#include "vectors.h"
+
+static struct pld_result result_of(const char *text, double delta)
+{
+    struct pld_result result = {-1.0, -1.0, -1.0};
+    struct privacy_event events[VECTOR_EVENTS];
+    char words[256];
+
+    (void)snprintf(words, sizeof words, "%s", text);
+    assert_int_equal(pld_epsilon(events, vectors_events(words, events), delta, &result), CHOIR_OK);
+    assert_true(result.lower >= 0.0 && result.estimate >= result.lower);
+    assert_true(result.upper >= result.estimate);
+    return result;
+}
+
+static void every_accounting_case_is_within_a_thousandth_of_the_truth(void **state)
+{
+    FILE *file = vectors_open("accounting_cases.csv");
+    struct vector_row row;
+    size_t n_rows = 0;
+
+    (void)state;
+    while (vectors_next(file, &row)) {
+        double truth = vectors_number(&row, 3);
+        struct pld_result result = result_of(row.field[4], vectors_number(&row, 1));
+        double near = 2e-4 * truth + 1e-6;
+
+        n_rows++;
+        if (isinf(truth)) {
+            assert_true(isinf(result.upper));
+            continue;
+        }
+        if (!(result.upper >= truth * (1.0 - 1e-6)) ||
+            !(result.upper <= truth * (1.0 + 1e-3) + 1e-4) || !(result.lower <= truth + 1e-9) ||
+            !(fabs(result.estimate - truth) <= near))
+            fail_msg("%s: %.12g, %.12g, %.12g for %.12g", row.field[0], result.lower,
+                     result.estimate, result.upper, truth);
+    }
+    (void)fclose(file);
+    assert_int_equal(n_rows, 77);
+}
+
+static void published_compositions_are_within_a_thousandth(void **state)
+{
+    FILE *file = vectors_open("published_values.csv");
+    struct vector_row row;
+
+    (void)state;
+    while (vectors_next(file, &row)) {
+        double truth = vectors_number(&row, 3);
+        struct pld_result result = result_of(row.field[4], vectors_number(&row, 0));
+
+        assert_true(result.upper >= truth * (1.0 - 1e-6));
+        assert_true(result.upper <= truth * (1.0 + 1e-3) + 1e-4);
+    }
+    (void)fclose(file);
+}
+
+static const char *const kinds[] = {
+    "gaussian noise_multiplier=1.1 sampling_rate=0.01",
+    "gaussian noise_multiplier=9",
+    "laplace scale=3",
+    "laplace scale=2 sampling_rate=0.1",
+    "discrete_gaussian sigma=4 sensitivity=2",
+    "discrete_gaussian sigma=4 sensitivity=2 sampling_rate=0.05",
+    "discrete_laplace scale=5 sensitivity=2",
+    "discrete_laplace scale=5 sensitivity=2 sampling_rate=0.2",
+    "epsilon_delta epsilon=0.2 delta=1e-8",
+    "tree noise_multiplier=50 steps=100",
+};
+
+static void n_times_one_event_is_one_event_n_times(void **state)
+{
+    enum { N = 50 };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        struct privacy_event events[N], one[VECTOR_EVENTS];
+        struct pld_result apart, together, single;
+        char words[128];
+
+        (void)snprintf(words, sizeof words, "%s", kinds[i]);
+        assert_int_equal(vectors_events(words, one), 1);
+        for (size_t k = 0; k < N; k++)
+            events[k] = one[0];
+        assert_int_equal(pld_epsilon(events, N, 1e-5, &apart), CHOIR_OK);
+        assert_int_equal(pld_epsilon(one, 1, 1e-5, &single), CHOIR_OK);
+        one[0].count = N;
+        assert_int_equal(pld_epsilon(one, 1, 1e-5, &together), CHOIR_OK);
+        assert_true(fabs(apart.upper / together.upper - 1.0) < 1e-9);
+        assert_true(together.upper > 1.5 * single.upper);
+    }
+}
+
+// Two ways through the accountant: noise multipliers that differ by a hair are not merged, so
+// they are composed as spectra, one by one.
+static void composing_one_by_one_gives_what_the_power_gives(void **state)
+{
+    enum { N = 20 };
+    struct privacy_event events[N];
+    struct pld_result apart, together;
+
+    (void)state;
+    for (size_t k = 0; k < N; k++) {
+        events[k] = event_of(EVENT_GAUSSIAN);
+        events[k].noise_multiplier = 1.0 + 1e-12 * (double)k;
+        events[k].sampling = SAMPLING_POISSON;
+        events[k].sampling_rate = 0.05;
+    }
+    assert_int_equal(pld_epsilon(events, N, 1e-8, &apart), CHOIR_OK);
+    events[0].count = N;
+    assert_int_equal(pld_epsilon(events, 1, 1e-8, &together), CHOIR_OK);
+    assert_true(fabs(apart.upper / together.upper - 1.0) < 1e-6);
+}
+
+static void no_other_accountant_is_below_the_lower_bound(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        struct privacy_event events[VECTOR_EVENTS];
+        struct pld_result result;
+        char words[128];
+        double rdp;
+
+        (void)snprintf(words, sizeof words, "%s", kinds[i]);
+        assert_int_equal(vectors_events(words, events), 1);
+        events[0].count = 300;
+        if (rdp_epsilon(events, 1, 1e-6, &rdp) != CHOIR_OK)
+            continue;
+        assert_int_equal(pld_epsilon(events, 1, 1e-6, &result), CHOIR_OK);
+        assert_true(result.lower > 0.0 && result.lower <= rdp);
+        assert_true(result.upper <= rdp * (1.0 + 1e-3));
+    }
+}
+
+static void a_tiny_delta_does_not_drown_in_rounding(void **state)
+{
+    // The Gaussian next to a Laplace so mild that it changes epsilon by 1e-4 at most.
+    struct pld_result alone = result_of("gaussian noise_multiplier=1 count=4", 1e-18);
+    struct pld_result both =
+        result_of("gaussian noise_multiplier=1 count=4 + laplace scale=10000", 1e-18);
+
+    (void)state;
+    assert_true(both.upper >= alone.lower);
+    assert_true(both.upper <= alone.upper + 1e-4 + 1e-3 * alone.upper);
+}
+
+static void delta_zero_is_infinite_but_for_pure_dp(void **state)
+{
+    (void)state;
+    assert_true(isinf(result_of("gaussian noise_multiplier=1", 0.0).upper));
+    assert_true(isinf(result_of("gaussian noise_multiplier=1 sampling_rate=0.1", 0.0).lower));
+    assert_true(fabs(result_of("laplace scale=2 count=4", 0.0).upper - 2.0) < 1e-14);
+    assert_true(fabs(result_of("laplace scale=1 sampling_rate=0.5 count=2", 0.0).upper -
+                     2.0 * log1p(0.5 * expm1(1.0))) < 1e-14);
+}
+
+static void failing_outright_uses_up_delta(void **state)
+{
+    (void)state;
+    assert_true(isinf(result_of("epsilon_delta epsilon=0.1 delta=1e-5 count=2", 1.9e-5).upper));
+    assert_true(result_of("epsilon_delta epsilon=0.1 delta=1e-5 count=2", 2e-5).upper <= 0.2);
+    assert_true(result_of("epsilon_delta epsilon=0.1 delta=1e-5", 1e-5).upper <= 0.1);
+}
+
+static void nothing_released_costs_nothing(void **state)
+{
+    struct pld_result result = {-1.0, -1.0, -1.0};
+
+    (void)state;
+    assert_int_equal(pld_epsilon(NULL, 0, 0.0, &result), CHOIR_OK);
+    assert_true(result.upper <= 0.0 && result.lower >= 0.0);
+    assert_true(result_of("gaussian noise_multiplier=1 sampling_rate=0 count=10", 0.0).upper <=
+                0.0);
+    assert_true(result_of("gaussian noise_multiplier=1 count=0", 1e-5).upper <= 0.0);
+    assert_true(result_of("laplace scale=0.1 sampling_rate=1e-7 count=10", 1e-5).upper <= 0.0);
+}
+
+static void an_unprotected_release_is_infinite(void **state)
+{
+    struct privacy_event event = event_of(EVENT_NONE);
+    struct pld_result result;
+
+    (void)state;
+    assert_int_equal(pld_epsilon(&event, 1, 1e-5, &result), CHOIR_OK);
+    assert_true(isinf(result.upper) && isinf(result.lower));
+}
+
+static void what_is_not_covered_is_refused(void **state)
+{
+    static const char *const refused[] = {
+        "skellam sigma=10 l1=3 l2=2 dimension=4 sites=3",
+        "ddg sigma=10 l1=3 l2=2 dimension=4 sites=3",
+        "matrix noise_multiplier=1 coefficients=2 participations=1 separation=1",
+        "tree noise_multiplier=1 steps=10 sampling_rate=0.5",
+        "discrete_gaussian sigma=3 sensitivity=1.5",
+        "discrete_laplace scale=3 sensitivity=0.5",
+        "epsilon_delta epsilon=1 delta=1e-7 sampling_rate=0.5",
+        "gaussian noise_multiplier=5 sampling_rate=0.001 count=200000000",
+    };
+    struct privacy_event events[VECTOR_EVENTS];
+    struct pld_result result = {7.0, 7.0, 7.0};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        char words[128];
+
+        (void)snprintf(words, sizeof words, "%s", refused[i]);
+        assert_int_equal(vectors_events(words, events), 1);
+        assert_int_equal(pld_epsilon(events, 1, 1e-6, &result), CHOIR_ERR_REFUSED);
+    }
+    events[0] = event_of(EVENT_GAUSSIAN); // a noise multiplier of zero
+    assert_int_equal(pld_epsilon(events, 1, 1e-6, &result), CHOIR_ERR_FORMAT);
+    events[0].noise_multiplier = 1.0;
+    assert_int_equal(pld_epsilon(events, 1, 1.0, &result), CHOIR_ERR_FORMAT);
+    assert_int_equal(pld_epsilon(events, 1, -1e-9, &result), CHOIR_ERR_FORMAT);
+    assert_int_equal(pld_epsilon(events, 1, (double)NAN, &result), CHOIR_ERR_FORMAT);
+    assert_true(result.upper >= 7.0 && result.upper <= 7.0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_accounting_case_is_within_a_thousandth_of_the_truth),
+        cmocka_unit_test(published_compositions_are_within_a_thousandth),
+        cmocka_unit_test(n_times_one_event_is_one_event_n_times),
+        cmocka_unit_test(composing_one_by_one_gives_what_the_power_gives),
+        cmocka_unit_test(no_other_accountant_is_below_the_lower_bound),
+        cmocka_unit_test(a_tiny_delta_does_not_drown_in_rounding),
+        cmocka_unit_test(delta_zero_is_infinite_but_for_pure_dp),
+        cmocka_unit_test(failing_outright_uses_up_delta),
+        cmocka_unit_test(nothing_released_costs_nothing),
+        cmocka_unit_test(an_unprotected_release_is_infinite),
+        cmocka_unit_test(what_is_not_covered_is_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
