@@ -219,7 +219,7 @@ static enum choir_err open_state(struct hub *hub, struct choir_diag *diag)
     if (err == CHOIR_OK)
         err = folder_make(path);
     if (err == CHOIR_OK)
-        err = intake_open(path, &hub->intake);
+        err = intake_open(path, hub->roster.n_sites, &hub->intake);
     if (err == CHOIR_OK)
         err = folder_path(path, hub->config->state_dir, "journal.db");
     if (err == CHOIR_OK)

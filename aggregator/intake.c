@@ -28,10 +28,11 @@ struct lane {
 struct intake {
     int folder;
     const struct source *source;
+    uint32_t window;         // chunks that each site is asked for ahead
     struct lane lane[LANES]; // by site id
 };
 
-enum choir_err intake_open(const char *folder, struct intake **out)
+enum choir_err intake_open(const char *folder, size_t n_sites, struct intake **out)
 {
     struct intake *intake = calloc(1, sizeof *intake);
 
@@ -42,6 +43,7 @@ enum choir_err intake_open(const char *folder, struct intake **out)
         free(intake);
         return CHOIR_ERR_IO;
     }
+    intake->window = transfer_window(n_sites);
     for (size_t i = 0; i < LANES; i++)
         intake->lane[i].fd = -1;
     *out = intake;
@@ -113,7 +115,7 @@ enum choir_err intake_expect(struct intake *intake, uint32_t site,
     struct lane *lane = lane_of(intake, site);
     // It is asked for, as the site may have announced it before we knew of it.
     struct receiver_settings settings = {
-        .max_bytes = bytes, .bytes = &bytes, .root = root, .fetch = true};
+        .max_bytes = bytes, .bytes = &bytes, .root = root, .fetch = true, .window = intake->window};
     char name[NAME_BYTES];
     int fd = -1;
 

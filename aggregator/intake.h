@@ -18,8 +18,9 @@
 
 struct intake;
 
-/* Keeps spool files in `folder`, which exists. Fails with CHOIR_ERR_IO or CHOIR_ERR_MEMORY. */
-CHOIR_MUST_CHECK enum choir_err intake_open(const char *folder, struct intake **out);
+/* Keeps spool files in `folder`, which exists; n_sites share what is under way at once. Fails with CHOIR_ERR_IO or CHOIR_ERR_MEMORY. */
+CHOIR_MUST_CHECK enum choir_err intake_open(const char *folder, size_t n_sites,
+                                            struct intake **out);
 void intake_close(struct intake *intake);
 
 /* From now on takes the vector with this root from `site`; the one expected before is dropped.

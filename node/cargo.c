@@ -19,9 +19,10 @@ struct cargo {
     struct source *source;
     struct sender *sender;
     enum which last; // whose message cargo_next() gave
+    uint32_t window; // chunks of a model asked for ahead
 };
 
-enum choir_err cargo_new(struct cargo **out)
+enum choir_err cargo_new(size_t n_sites, struct cargo **out)
 {
     struct cargo *cargo = calloc(1, sizeof *cargo);
 
@@ -29,6 +30,7 @@ enum choir_err cargo_new(struct cargo **out)
         return CHOIR_ERR_MEMORY;
     cargo->model = -1;
     cargo->update = -1;
+    cargo->window = transfer_window(n_sites);
     *out = cargo;
     return CHOIR_OK;
 }
@@ -67,7 +69,8 @@ void cargo_free(struct cargo *cargo)
 enum choir_err cargo_fetch(struct cargo *cargo, const uint8_t hash[static HASH_BYTES],
                            uint64_t max_bytes)
 {
-    struct receiver_settings settings = {.max_bytes = max_bytes, .fetch = true};
+    struct receiver_settings settings = {
+        .max_bytes = max_bytes, .fetch = true, .window = cargo->window};
     enum choir_err err;
 
     if (cargo->receiver != NULL && memcmp(cargo->hash, hash, HASH_BYTES) == 0 &&

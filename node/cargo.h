@@ -23,7 +23,9 @@ enum cargo_news {
     CARGO_UPLOADED,     // the aggregator has the update, verified
 };
 
-CHOIR_MUST_CHECK enum choir_err cargo_new(struct cargo **out);
+/* For a federation of n_sites, which share what is under way (transfer_window). Fails with
+ * CHOIR_ERR_MEMORY. */
+CHOIR_MUST_CHECK enum choir_err cargo_new(size_t n_sites, struct cargo **out);
 void cargo_free(struct cargo *cargo);
 
 /* Asks for the model of this hash, at most `max_bytes` long, instead of any other. Nothing

@@ -374,7 +374,7 @@ enum choir_err courier_new(const struct courier_parts *parts, struct courier **o
     courier->letter = calloc(1, sizeof *courier->letter);
     if (courier->letter == NULL)
         goto out;
-    err = cargo_new(&courier->cargo);
+    err = cargo_new(parts->roster->n_sites, &courier->cargo);
     if (err == CHOIR_OK)
         err = hello(courier);
     if (err == CHOIR_OK)

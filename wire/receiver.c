@@ -29,6 +29,15 @@ struct receiver {
     struct bulk_message last;      // what receiver_next() gave
 };
 
+uint32_t transfer_window(size_t n_sites)
+{
+    size_t share = n_sites == 0 ? TRANSFER_WINDOW : TRANSFER_UNDER_WAY / n_sites;
+
+    if (share < 1)
+        return 1;
+    return share < TRANSFER_WINDOW ? (uint32_t)share : TRANSFER_WINDOW;
+}
+
 enum choir_err receiver_new(const struct receiver_settings *settings, struct receiver **out)
 {
     struct receiver *receiver;

@@ -31,8 +31,13 @@ struct receiver;
 enum {
     TRANSFER_WINDOW = 12,     // chunks asked for and not yet here
     TRANSFER_WINDOW_MAX = 16, // the most a sender accepts
+    TRANSFER_UNDER_WAY = 48,  // chunks of all sites together: 12 MiB
     TRANSFER_RETRY_MS = 2000, // without news for so long: ask again
 };
+
+/* How many chunks one receiver may ask for ahead when n_sites transfers can go on at once: what is
+ * under way stays near TRANSFER_UNDER_WAY chunks in all, with one for each site at least. */
+uint32_t transfer_window(size_t n_sites);
 
 enum transfer_state { TRANSFER_WAITING, TRANSFER_RUNNING, TRANSFER_DONE, TRANSFER_FAILED };
 

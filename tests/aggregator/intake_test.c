@@ -48,7 +48,7 @@ static void world_open(struct world *world, const struct sample *sample)
     source_free(first);
     assert_int_equal(source_of_memory(root, vector, BYTES, &world->source), CHOIR_OK);
     assert_int_equal(sender_new(world->source, false, &world->sender), CHOIR_OK);
-    assert_int_equal(intake_open(sample->folder, &world->intake), CHOIR_OK);
+    assert_int_equal(intake_open(sample->folder, 4, &world->intake), CHOIR_OK);
 }
 
 static void world_close(struct world *world)
@@ -203,7 +203,7 @@ static void after_a_restart_a_whole_vector_is_here_and_not_sent_again(void **sta
     sender_free(world.sender);
     world.sender = NULL;
     world.n_data = 0;
-    assert_int_equal(intake_open(sample->folder, &world.intake), CHOIR_OK);
+    assert_int_equal(intake_open(sample->folder, 4, &world.intake), CHOIR_OK);
     assert_int_equal(sender_new(world.source, false, &world.sender), CHOIR_OK);
     assert_true(expect(&world));
     run_until_sent(&world);

@@ -517,9 +517,19 @@ static void a_file_and_its_bytes_make_the_same_source(void **state)
     fclose(file);
 }
 
+static void what_is_under_way_does_not_grow_with_the_sites(void **state)
+{
+    (void)state;
+    assert_int_equal(transfer_window(1), TRANSFER_WINDOW);
+    for (size_t n = 1; n <= TRANSFER_UNDER_WAY; n++)
+        assert_in_range(n * transfer_window(n), 1, TRANSFER_UNDER_WAY);
+    assert_int_equal(transfer_window(1000), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_under_way_does_not_grow_with_the_sites),
         cmocka_unit_test(content_arrives_whatever_its_length),
         cmocka_unit_test(a_bad_network_only_slows_it_down),
         cmocka_unit_test(a_new_connection_resumes_without_sending_again),
