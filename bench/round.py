@@ -179,9 +179,8 @@ def main():
         say(f"8 nodes, 1e6 parameters, {mechanism}: a round with one local step",
             statistics.median(row[0] for row in rows), "s", RUNS)
     bound = 2 * 1003101 * 4 / 2**20 + 64
-    eight = statistics.median(row[1] for row in rows)
-    four = statistics.median(big_model(4, 5, "none")[1] for _ in range(RUNS))
-    for n, peak in ((8, eight), (4, four)):
+    for n in (4, 8, 16):
+        peak = statistics.median(big_model(n, 4, "none")[1] for _ in range(RUNS))
         say(f"aggregator's peak memory, {n} sites, 1e6 parameters", peak, "MiB", RUNS,
             against=f"2 models + 64 MiB = {bound:.1f}", ratio=round(bound / peak, 2))
     sizes = demo_node()
