@@ -1,11 +1,25 @@
 #include "node/command.h"
 
 #include <stdio.h>
+#include <time.h>
 
 #include "crypto/keyfile.h"
 #include "node/membership.h"
 #include "node/passphrase.h"
 #include "node/supervisor.h"
+
+enum { AGAIN_TRIES = 50 };
+
+bool command_again(enum choir_err err, unsigned *tries)
+{
+    const struct timespec pause = {.tv_nsec = 100 * 1000 * 1000};
+
+    if (err != CHOIR_ERR_AGAIN || *tries == AGAIN_TRIES)
+        return false;
+    ++*tries;
+    (void)nanosleep(&pause, NULL);
+    return true;
+}
 
 int command_fail(enum choir_err err, const struct choir_diag *diag)
 {

@@ -27,6 +27,10 @@ int command_budget(const struct command_line *line);
 int command_export(const struct command_line *line);
 int command_evaluate(const struct command_line *line);
 
+/* True, after a tenth of a second, if `err` says that a process which is just starting holds the
+ * ledger: ask again. Gives up after five seconds. `tries` begins at 0. */
+bool command_again(enum choir_err err, unsigned *tries);
+
 /* "choir-node: PLACE: MESSAGE" on standard error; `err` in words where there is no message. */
 int command_fail(enum choir_err err, const struct choir_diag *diag);
 

@@ -49,7 +49,7 @@ static void free_proposal(struct proposal *proposal)
 }
 
 // The site's own part of the page: from the running node, or from the ledger itself.
-static enum choir_err explain_budget(const struct proposal *proposal, struct choir_diag *diag)
+static enum choir_err look_at_budget(const struct proposal *proposal, struct choir_diag *diag)
 {
     const struct site_config *config = proposal->config;
     struct entry_spend spend;
@@ -70,6 +70,18 @@ static enum choir_err explain_budget(const struct proposal *proposal, struct cho
         err = spend_explain(books.ledger, &config->policy, &spend, stdout);
     books_close(&books);
     return err == CHOIR_ERR_REFUSED ? CHOIR_OK : err; // it was said; the node will refuse it
+}
+
+// A node that is just starting has the ledger already and answers in a moment.
+static enum choir_err explain_budget(const struct proposal *proposal, struct choir_diag *diag)
+{
+    unsigned tries = 0;
+    enum choir_err err;
+
+    do
+        err = look_at_budget(proposal, diag);
+    while (command_again(err, &tries));
+    return err;
 }
 
 static enum choir_err confirm(const struct command_line *line, struct choir_diag *diag)

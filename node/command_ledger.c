@@ -64,12 +64,15 @@ int command_budget(const struct command_line *line)
     struct site_config *config = NULL;
     struct choir_diag diag = {0};
     char *text = NULL;
+    unsigned tries = 0;
     enum choir_err err = site_config_read(line->site, &config, &diag);
 
     if (err == CHOIR_OK)
-        err = ask(config, CONTROL_BUDGET, line->json, &text, &diag);
-    if (err == CHOIR_ERR_MISSING && config != NULL)
-        err = read_page(config, line->json, &text, &diag);
+        do {
+            err = ask(config, CONTROL_BUDGET, line->json, &text, &diag);
+            if (err == CHOIR_ERR_MISSING)
+                err = read_page(config, line->json, &text, &diag);
+        } while (command_again(err, &tries));
     if (err == CHOIR_OK)
         printf("%s", text);
     free(text);
@@ -116,14 +119,17 @@ int command_export(const struct command_line *line)
     struct site_config *config = NULL;
     struct choir_diag diag = {0};
     char *text = NULL;
+    unsigned tries = 0;
     enum choir_err err = site_config_read(line->site, &config, &diag);
 
     if (err == CHOIR_OK) {
-        err = ask(config, CONTROL_EXPORT, false, &text, &diag);
-        if (err == CHOIR_OK)
-            err = copy_export(config, text, line->file, &diag);
-        else if (err == CHOIR_ERR_MISSING)
-            err = write_export(config, line->file, &diag);
+        do {
+            err = ask(config, CONTROL_EXPORT, false, &text, &diag);
+            if (err == CHOIR_OK)
+                err = copy_export(config, text, line->file, &diag);
+            else if (err == CHOIR_ERR_MISSING)
+                err = write_export(config, line->file, &diag);
+        } while (command_again(err, &tries));
     }
     if (err == CHOIR_OK)
         printf("%s\n", line->file);

@@ -34,10 +34,9 @@ def run_is_going(federation):
 
 
 def charges(federation, papers, name):
-    """Rounds that the site's ledger charged, as the auditor reads them."""
+    """(run, round) of everything that the site's ledger charged, as the auditor reads it."""
     text = federation.run("choir-audit", "show", os.path.join(papers, name + ".ledger"))
-    return [int(number) for number in
-            re.findall(r"^.*\bCOMMIT\b.*?\bround[ =](\d+)", text, re.M)]
+    return re.findall(r"^.*\bCOMMIT\b.*?\brun=(\w+).*?\bround[ =](\d+)", text, re.M)
 
 
 def finish(federation, papers_of_all=True):
@@ -61,7 +60,10 @@ def nodes_are_killed_at_any_time_and_every_charge_is_there_once(folder):
     federation = start(folder, rounds=max(20, KILLS * 3))
     try:
         killed = 0
-        while killed < KILLS and run_is_going(federation):
+        while killed < KILLS:
+            if not run_is_going(federation):  # a fast machine: another run of the same plan
+                federation.approve(os.path.join(folder, "plan.json"))
+                federation.launch(os.path.join(folder, "plan.json"))
             name = chance.choice(sorted(federation.sites))
             time.sleep(chance.uniform(0.0, 0.3))
             federation.kill_node(name)
@@ -69,7 +71,6 @@ def nodes_are_killed_at_any_time_and_every_charge_is_there_once(folder):
             if chance.random() < 0.2:
                 time.sleep(chance.uniform(0.0, 1.0))
             federation.start_node(name)
-        tap.check(killed == KILLS, f"the run was over after {killed} kills")
         finish(federation)
     finally:
         federation.stop()
