@@ -12,7 +12,7 @@ enum { AGAIN_TRIES = 50 };
 
 bool command_again(enum choir_err err, unsigned *tries)
 {
-    const struct timespec pause = {.tv_nsec = 100 * 1000 * 1000};
+    const struct timespec pause = {.tv_nsec = 100000000L};
 
     if (err != CHOIR_ERR_AGAIN || *tries == AGAIN_TRIES)
         return false;
