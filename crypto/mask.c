@@ -88,6 +88,11 @@ void mask_close(struct mask *mask)
     sodium_free(mask);                  // wipes
 }
 
+uint16_t mask_suite(const struct mask *mask)
+{
+    return mask->number;
+}
+
 void mask_begin(struct mask *mask, const uint8_t seed[static MASK_SEED_BYTES], uint32_t segment)
 {
     uint8_t info[3 + 2 + 4], key[KEY_MAX];

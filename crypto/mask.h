@@ -40,6 +40,9 @@ CHOIR_MUST_CHECK enum choir_err mask_open(uint16_t suite, struct mask **out);
 /* Wipes and frees; NULL is allowed. */
 void mask_close(struct mask *mask);
 
+/* The suite it was opened for. */
+uint16_t mask_suite(const struct mask *mask);
+
 /* Chooses the keystream for the calls that follow. This call and the next two abort the process
  * if the crypto library fails: a wrong mask must never be mistaken for a right one. */
 void mask_begin(struct mask *mask, const uint8_t seed[static MASK_SEED_BYTES], uint32_t segment);

@@ -356,7 +356,12 @@ static void refuse(struct codec *codec, struct msg_refuse *m)
 {
     u16(codec, &m->of);
     reason(codec, &m->code);
+    u32(codec, &m->about);
+    truth(codec, &m->has_secret);
+    bytes(codec, m->secret, sizeof m->secret);
     text(codec, m->text, sizeof m->text);
+    require(codec, m->has_secret ? m->code == MESSAGE_CODE_SHARE && m->about != 0
+                                 : all_zero(m->secret, sizeof m->secret));
 }
 
 static void leave(struct codec *codec, struct msg_leave *m)
@@ -469,7 +474,7 @@ static const struct {
     [MESSAGE_ATTEMPT_ABANDONED] = {"attempt_abandoned", 2 + TEXT},
     [MESSAGE_RUN_END] = {"run_end", 2 + 8 + HASH_BYTES + TEXT},
     [MESSAGE_HEARTBEAT] = {"heartbeat", 1},
-    [MESSAGE_REFUSE] = {"refuse", 2 + 2 + TEXT},
+    [MESSAGE_REFUSE] = {"refuse", 2 + 2 + 4 + 1 + MESSAGE_SECRET_BYTES + TEXT},
     [MESSAGE_LEAVE] = {"leave", 2 + TEXT},
 };
 
@@ -493,6 +498,7 @@ static const char *const code_texts[MESSAGE_CODES] = {
     [MESSAGE_CODE_STOPPED] = "stopped by the operator",
     [MESSAGE_CODE_NOT_JOINED] = "the session is not known, join first",
     [MESSAGE_CODE_LOST] = "revealed but not finished, the next round has new noise",
+    [MESSAGE_CODE_SHARE] = "a share of a neighbour is missing or cannot be read",
 };
 
 bool message_is_control(uint16_t kind)

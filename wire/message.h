@@ -56,6 +56,7 @@ enum {
     MESSAGE_ENVELOPE_MAX = 512,   // bytes of one signed envelope inside a list
     MESSAGE_CIPHER_MAX = 80,      // one encrypted pair of shares (suite >= 1)
     MESSAGE_SHARE_BYTES = 32,
+    MESSAGE_SECRET_BYTES = 32,
     MESSAGE_SUITE_MAX = 3,      // no suite above this is known
     MESSAGE_BODY_MAX = 1 << 20, // no control body is longer
 };
@@ -81,6 +82,7 @@ enum message_code {
     MESSAGE_CODE_STOPPED,        // a person stopped it
     MESSAGE_CODE_NOT_JOINED,     // the aggregator does not know the session: JOIN first
     MESSAGE_CODE_LOST,           // revealed but not finished: the next round, with new noise
+    MESSAGE_CODE_SHARE,          // a neighbour's share is missing or cannot be read
     MESSAGE_CODES,               // one past the last
 };
 
@@ -253,9 +255,14 @@ struct msg_heartbeat {
     enum message_activity activity;
 };
 
+/* With code SHARE a site names the neighbour whose share it cannot read and may disclose its own
+ * secret share key of the attempt, which it leaves: the key shows who of the two lies. */
 struct msg_refuse {
     uint16_t of; // kind of the refused message
     enum message_code code;
+    uint32_t about;                       // a site; 0: none
+    bool has_secret;                      // only with code SHARE and a site
+    uint8_t secret[MESSAGE_SECRET_BYTES]; // zeros without has_secret
     char text[MESSAGE_TEXT_MAX + 1];
 };
 

@@ -10,6 +10,9 @@
 #include <cmocka.h>
 
 #include "base/bytes.h"
+#include "wire/envelope.h"
+#include "wire/link.h"
+
 static struct message message, again; // too large for the stack
 static uint8_t body[MESSAGE_BODY_MAX + 16];
 
@@ -135,7 +138,10 @@ static void example(unsigned kind)
         break;
     case MESSAGE_REFUSE:
         message.refuse.of = MESSAGE_ROUND_OPEN;
-        message.refuse.code = MESSAGE_CODE_STALE;
+        message.refuse.code = MESSAGE_CODE_SHARE;
+        message.refuse.about = 3;
+        message.refuse.has_secret = true;
+        fill(message.refuse.secret, MESSAGE_SECRET_BYTES, 11);
         break;
     case MESSAGE_LEAVE:
         strcpy(message.leave.text, "maintenance");
@@ -295,6 +301,71 @@ static void places_for_a_later_suite_are_kept(void **state)
                         MESSAGE_CIPHER_MAX);
 }
 
+// A list of as many sites as a roster can have, each entry as long as it can be.
+static void fill_list(enum message_kind kind)
+{
+    static const uint8_t envelope[MESSAGE_ENVELOPE_MAX];
+    uint32_t id = UINT32_MAX - MESSAGE_SITES_MAX;
+
+    memset(&message, 0, sizeof message);
+    message.kind = kind;
+    for (size_t i = 0; i < MESSAGE_SITES_MAX; i++, id++) {
+        if (kind == MESSAGE_SHARES) {
+            message.shares.suite = 1;
+            message.shares.cipher[message.shares.n++].to = id;
+        } else if (kind == MESSAGE_SHARES_ALL) {
+            message.shares_all.suite = 1;
+            message.shares_all.bundle[i].has_cipher = true;
+            message.shares_all.bundle[message.shares_all.n++].from = id;
+        } else if (kind == MESSAGE_UNMASK) {
+            message.unmask.suite = 1;
+            message.unmask.share[message.unmask.n++].of = id;
+        } else {
+            message.adverts.adverts.item[i].at = envelope;
+            message.adverts.adverts.item[i].len = sizeof envelope;
+            message.adverts.adverts.n++;
+        }
+    }
+}
+
+static void what_a_thousand_sites_say_in_a_suite_with_masks_fits(void **state)
+{
+    static const struct {
+        enum message_kind kind;
+        size_t link_max;
+    } cases[] = {
+        {MESSAGE_SHARES, LINK_CONTROL_UP_MAX},
+        {MESSAGE_UNMASK, LINK_CONTROL_UP_MAX},
+        {MESSAGE_SHARES_ALL, LINK_CONTROL_MAX},
+        {MESSAGE_ADVERTS, LINK_CONTROL_MAX},
+    };
+    size_t len;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        fill_list(cases[i].kind);
+        assert_int_equal(message_encode(&message, body, sizeof body, &len), CHOIR_OK);
+        assert_int_equal(len, message_body_max((uint16_t)cases[i].kind));
+        assert_true(ENVELOPE_HEAD_BYTES + len + SIGN_BYTES <= cases[i].link_max);
+    }
+}
+
+static void a_secret_is_disclosed_about_a_site_and_a_share_only(void **state)
+{
+    size_t len;
+
+    (void)state;
+    len = encoded(MESSAGE_REFUSE);
+    body[8] = 0; // of, code, about, then has_secret
+    assert_int_equal(message_decode(MESSAGE_REFUSE, body, len, &again), CHOIR_ERR_FORMAT);
+    example(MESSAGE_REFUSE);
+    message.refuse.about = 0;
+    assert_int_equal(message_encode(&message, body, sizeof body, &len), CHOIR_ERR_FORMAT);
+    example(MESSAGE_REFUSE);
+    message.refuse.code = MESSAGE_CODE_STALE;
+    assert_int_equal(message_encode(&message, body, sizeof body, &len), CHOIR_ERR_FORMAT);
+}
+
 static void a_text_with_control_characters_is_refused(void **state)
 {
     size_t len;
@@ -361,6 +432,8 @@ int main(void)
         cmocka_unit_test(site_ids_that_do_not_ascend_are_refused),
         cmocka_unit_test(key_material_in_suite_0_is_refused),
         cmocka_unit_test(places_for_a_later_suite_are_kept),
+        cmocka_unit_test(what_a_thousand_sites_say_in_a_suite_with_masks_fits),
+        cmocka_unit_test(a_secret_is_disclosed_about_a_site_and_a_share_only),
         cmocka_unit_test(a_text_with_control_characters_is_refused),
         cmocka_unit_test(a_verdict_and_its_code_agree),
         cmocka_unit_test(every_code_has_words),
