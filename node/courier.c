@@ -53,6 +53,7 @@ static enum choir_err step(struct courier *courier, const struct site_event *fir
     courier_tell(courier, first);
     for (size_t i = 0; i < courier->n_told && err == CHOIR_OK; i++) {
         courier->told[i].now_ms = courier->now_ms;
+        rng_bytes(courier->told[i].fresh, sizeof courier->told[i].fresh);
         err = site_step(courier->machine, &courier->told[i], &courier->effects);
         for (size_t k = 0; k < courier->effects.n && err == CHOIR_OK; k++)
             err = courier_carry_out(courier, &courier->effects.item[k]);

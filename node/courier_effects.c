@@ -251,6 +251,11 @@ enum choir_err courier_carry_out(struct courier *courier, const struct site_effe
         return fetch_model(courier, effect->hash);
     case SITE_DO_TRAIN:
         return train(courier, effect);
+    case SITE_DO_MASK: // no plan with masks is accepted yet
+        courier_tell(courier, &(struct site_event){.kind = SITE_MASK_FAILED,
+                                                   .round = effect->mask.round,
+                                                   .attempt = effect->mask.attempt});
+        return CHOIR_OK;
     case SITE_DO_UPLOAD:
         return upload(courier, effect);
     case SITE_DO_STOP_UPLOAD:

@@ -413,6 +413,9 @@ enum choir_err site_step(struct site *site, const struct site_event *event,
     case SITE_UPDATE_REFUSED:
         site_on_update_refused(site, event);
         break;
+    case SITE_MASKED:
+    case SITE_MASK_FAILED:
+        break; // suite 0 only, for now
     case SITE_UPLOADED:
         on_uploaded(site, event);
         break;

@@ -17,6 +17,8 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "crypto/maskset.h"
+#include "round/graph.h"
 #include "round/incoming.h"
 #include "wire/message.h"
 
@@ -38,9 +40,11 @@ struct site_settings {
     uint8_t roster_hash[HASH_BYTES];
     uint8_t session[MESSAGE_NONCE_BYTES]; // the one that JOIN carries; fresh at each start
     struct site_set roster;
-    uint32_t collusion;      // c
-    uint32_t minimum_cohort; // the site's policy
-    uint32_t resend_ms;      // an unanswered message is sent again after this long
+    uint32_t collusion;       // c
+    struct graph_terms graph; // what the roster says about who shares with whom
+    uint32_t suites;          // bit k: mask suite k is known; suite 0 always is
+    uint32_t minimum_cohort;  // the site's policy
+    uint32_t resend_ms;       // an unanswered message is sent again after this long
     uint32_t heartbeat_ms;
     incoming_open open;
     const void *open_context; // kept
@@ -56,6 +60,7 @@ struct site_plan {
     uint64_t rounds;
     uint64_t n_parameters;
     uint16_t lane_bits;
+    uint16_t suite;     // of the masks; 0: secure aggregation is off
     uint32_t min_sites; // the plan's quorum
     struct mark mark;   // the stored mark of this run; round 0 if none
 };
@@ -78,6 +83,8 @@ enum site_event_kind {
     SITE_MODEL_FAILED,    // `hash`: cannot be had now, or is gone when TRAIN needs it
     SITE_UPDATE_READY,    // `round`, `update`: charged and durable
     SITE_UPDATE_REFUSED,  // `round`, `code`, `text`
+    SITE_MASKED,          // `round`, `attempt`, `update`: root and bytes of the masked vector
+    SITE_MASK_FAILED,     // `round`, `attempt`, `text`: the site leaves the attempt
     SITE_UPLOADED,        // `hash`: Merkle root that the aggregator acknowledged
     SITE_CONSENT_STORED,  // `hash`: R2
     SITE_CONSENT_REFUSED, // `hash`: R2; another R3 is stored for it, or the store failed
@@ -88,8 +95,9 @@ enum site_event_kind {
 struct site_event {
     enum site_event_kind kind;
     uint64_t now_ms;
-    const struct incoming *message; // borrowed for the call
-    const struct site_plan *plan;   // borrowed for the call
+    uint8_t fresh[MESSAGE_NONCE_BYTES]; // random bytes, new with every event; wiped by the caller
+    const struct incoming *message;     // borrowed for the call
+    const struct site_plan *plan;       // borrowed for the call
     uint64_t round;
     uint32_t attempt;
     struct site_update update;
@@ -105,8 +113,9 @@ enum site_effect_kind {
     SITE_DO_STORE_MARK,    // `mark`: durable, then SITE_MARK_STORED; see below
     SITE_DO_FETCH_MODEL,   // `hash`
     SITE_DO_TRAIN,         // `train`: or hand out the update already charged for this round
+    SITE_DO_MASK,          // `mask`: put the masks on, then SITE_MASKED; not in suite 0
     SITE_DO_UPLOAD,        // `upload`: start or resume on the bulk link; idempotent
-    SITE_DO_STOP_UPLOAD,   // the attempt is over
+    SITE_DO_STOP_UPLOAD,   // the attempt is over: nothing is masked or sent any more
     SITE_DO_STORE_CONSENT, // `consent`: durable, then SITE_CONSENT_STORED
     SITE_DO_ERASE,         // `erase`: updates of rounds of this run up to `round` may be erased
     SITE_DO_CLOSED,        // `closed`: the round ended with a model
@@ -145,7 +154,16 @@ struct site_effect {
             uint8_t run[MESSAGE_RUN_BYTES];
             uint64_t round;
             uint32_t attempt;
-            struct site_update update;
+            struct site_update update; // the charged one, without masks
+            uint64_t n_parameters;
+            uint16_t lane_bits, suite;
+            const struct maskset *masks; // see below
+        } mask;
+        struct {
+            uint8_t run[MESSAGE_RUN_BYTES];
+            uint64_t round;
+            uint32_t attempt;
+            struct site_update update; // what leaves: root and bytes are those of the masked one
         } upload;
         struct {
             uint8_t run[MESSAGE_RUN_BYTES];
@@ -179,7 +197,14 @@ struct site_effect {
     };
 };
 
-/* A mark is stored if (round, attempt) is above the one stored for its run, or if it is the same
+/* The masks of SITE_DO_MASK stay valid, beyond the next call, until the step after SITE_MASKED was
+ * told, or until SITE_DO_STOP_UPLOAD is carried out. The masked vector has the segments of the
+ * charged one (privacy/quantize.h): segment s is masked as segment s.
+ *
+ * SITE_DO_UPLOAD is given in suite 0 with the charged update, else with the root and bytes that
+ * SITE_MASKED told and the digest of the charged one.
+ *
+ * A mark is stored if (round, attempt) is above the one stored for its run, or if it is the same
  * and only `revealed` becomes true; anything else is SITE_MARK_REFUSED. */
 enum { SITE_EFFECTS_MAX = 12, SITE_ERASE_AFTER = 2 }; // rounds an update is kept after its own
 

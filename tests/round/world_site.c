@@ -182,6 +182,7 @@ static void site_effect(struct world *world, uint32_t who, const struct site_eff
     case SITE_DO_REPORT:
         world_trace(world, who, effect->report.text);
         break;
+    case SITE_DO_MASK: // no plan of this world has masks yet
     case SITE_DO_STOP_UPLOAD:
     case SITE_DO_ERASE:
         break;
