@@ -297,6 +297,7 @@ static int step_of(uint16_t kind)
 static void refuse(struct gather *gather, const struct incoming *message, enum message_code code)
 {
     gather->answer.kind = MESSAGE_REFUSE;
+    memset(&gather->answer.refuse, 0, sizeof gather->answer.refuse);
     gather->answer.refuse.of = message->kind;
     gather->answer.refuse.code = code;
     snprintf(gather->answer.refuse.text, sizeof gather->answer.refuse.text, "%s",

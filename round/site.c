@@ -56,6 +56,7 @@ void site_refuse_at(struct site *site, enum message_kind of, uint64_t round, uin
     struct msg_refuse *refuse = &site->answer.refuse;
 
     site->answer.kind = MESSAGE_REFUSE;
+    memset(refuse, 0, sizeof *refuse); // it lies where longer messages lay
     refuse->of = (uint16_t)of;
     refuse->code = code;
     snprintf(refuse->text, sizeof refuse->text, "%s", text);
