@@ -255,6 +255,7 @@ enum choir_err annals_effect(struct annals *annals, const uint8_t run[static MES
     case GATHER_DO_SEND:
     case GATHER_DO_EXPECT_UPLOAD:
     case GATHER_DO_RESET_UPLOAD:
+    case GATHER_DO_PROVE:
     case GATHER_DO_MERGE:
     case GATHER_DO_LOST:
     case GATHER_DO_REPORT:

@@ -291,6 +291,8 @@ static enum choir_err carry_out_one(struct hub *hub, const struct gather_effect 
     case GATHER_DO_RESET_UPLOAD:
         drop_uploads(hub, effect);
         return CHOIR_OK;
+    case GATHER_DO_PROVE:
+        return CHOIR_OK;
     case GATHER_DO_MERGE:
         return merge(hub, effect);
     case GATHER_DO_OPENED:

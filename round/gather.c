@@ -465,6 +465,17 @@ enum choir_err gather_resume(struct gather *gather, const struct gather_event *e
     return gather->err;
 }
 
+enum choir_err gather_body(struct gather *gather, const struct gather_effect *effect, uint32_t to,
+                           const uint8_t **body, size_t *len)
+{
+    (void)gather;
+    if (effect->kind != GATHER_DO_SEND || !site_set_has(effect->send.to, to))
+        return CHOIR_ERR_MISSING;
+    *body = effect->send.body;
+    *len = effect->send.body_len;
+    return CHOIR_OK;
+}
+
 enum choir_err gather_plan(const struct gather *gather, const uint8_t **plan, size_t *len)
 {
     if (!gather->running)
@@ -509,6 +520,8 @@ void gather_status_get(const struct gather *gather, struct gather_status *out)
     out->rounds = gather->run.rounds;
     out->closed = gather->closed;
     out->attempt = gather->attempt;
+    out->suite = gather->run.suite;
+    out->collusion = gather->settings.collusion;
     out->threshold = gather->threshold;
     out->minimum = gather->minimum;
     out->phase_began_ms = gather->phase_began_ms;

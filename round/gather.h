@@ -10,6 +10,10 @@
  * What goes to the federation's log (OPENED, SURVIVORS, CLOSED, LOST, RUN_END) may be repeated
  * after a restart: an entry that is there already is not written again.
  *
+ * With masks on (suite 1..3) the vectors that come in are masked; what takes the masks out of
+ * their sum is restored from shares that the sites reveal, and comes with MERGE (unmasking.h).
+ * The shares are not journaled: after a restart the sites send them again.
+ *
  * Within a round T and U_min are fixed and V0 only shrinks. Once CONSENTS may have left, the
  * round is finished or lost, never tried again: the next round has new noise and a new charge.
  *
@@ -22,6 +26,8 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "crypto/maskset.h"
+#include "round/graph.h"
 #include "round/incoming.h"
 #include "wire/message.h"
 
@@ -32,6 +38,7 @@ struct gather_settings {
     uint8_t boot[MESSAGE_NONCE_BYTES]; // fresh at each start
     struct site_set roster;
     uint32_t collusion;    // c
+    struct graph_terms graph;
     uint32_t resend_ms;    // unanswered broadcasts are sent again after this long
     uint32_t heartbeat_ms; // told to the sites; silent for five of these = missing
     incoming_open open;
@@ -55,6 +62,7 @@ struct gather_run {
     uint64_t n_parameters;
     uint64_t update_bytes; // size of every site's vector
     uint16_t lane_bits;
+    uint16_t suite; // of the masks; 0: off
     uint32_t min_sites;
     uint32_t deadline_ms;           // per phase
     uint8_t model_hash[HASH_BYTES]; // initial model
@@ -108,6 +116,7 @@ enum gather_effect_kind {
     GATHER_DO_SEND,          // `send`: sign once per receiver and send
     GATHER_DO_EXPECT_UPLOAD, // `upload`: take this vector on the bulk link; idempotent
     GATHER_DO_RESET_UPLOAD,  // `reset`: drop what came in from these for an attempt that is over
+    GATHER_DO_PROVE,         // `prove`: durable before anything after it; with masks on only
     GATHER_DO_MERGE,         // `merge`: answer with GATHER_MERGED
     GATHER_DO_OPENED,        // `opened`: for the federation's log
     GATHER_DO_SURVIVORS,     // `survivors`: for the federation's log
@@ -130,7 +139,7 @@ struct gather_effect {
             uint64_t round;
             uint32_t attempt;
             uint8_t transcript[HASH_BYTES];
-            const uint8_t *body;
+            const uint8_t *body; // NULL: each receiver has its own, see gather_body()
             size_t body_len;
             const struct site_set *to;
         } send;
@@ -149,13 +158,24 @@ struct gather_effect {
         struct {
             uint64_t round;
             uint32_t attempt;
+            const uint8_t *bytes; // of the proof (proof.h)
+            size_t len;
+        } prove;
+        struct {
+            uint64_t round;
+            uint32_t attempt;
             const struct site_set *sites;   // U
             uint8_t (*roots)[HASH_BYTES];   // beside sites->id
             uint8_t model_hash[HASH_BYTES]; // the model the round began with
+            // What takes every mask out of the sum; NULL in suite 0. Valid until a later step ends
+            // the round: that which is given GATHER_MERGED, GATHER_MERGE_FAILED or GATHER_STOP.
+            const struct maskset *unmask;
         } merge;
         struct {
             uint64_t round;
             uint32_t attempt;
+            uint16_t suite;
+            uint32_t threshold, minimum; // T, U_min
             uint8_t r0[HASH_BYTES];
             const struct site_set *sites; // V0
         } opened;
@@ -171,6 +191,7 @@ struct gather_effect {
             uint8_t r3[HASH_BYTES];
             uint8_t sum_hash[HASH_BYTES];
             uint8_t model_hash[HASH_BYTES];
+            uint8_t revealed_hash[HASH_BYTES]; // zeros in suite 0
             uint32_t missing_ppm;
             const struct site_set *sites; // U
         } closed;
@@ -224,6 +245,8 @@ struct gather_status {
     uint8_t run[MESSAGE_RUN_BYTES];
     uint64_t round, rounds, closed; // current, planned, closed with a model
     uint32_t attempt;
+    uint16_t suite;                       // of the run; 0: masks off
+    uint32_t collusion;                   // c
     uint32_t threshold, minimum;          // T and U_min of this round; 0 while waiting
     uint64_t phase_began_ms, deadline_ms; // absolute, on the clock of the events; 0: none
     uint8_t model_hash[HASH_BYTES];       // newest
@@ -241,6 +264,13 @@ void gather_free(struct gather *gather);
  * Fails with CHOIR_ERR_MEMORY, after which the machine must be freed (and may be restored). */
 CHOIR_MUST_CHECK enum choir_err gather_step(struct gather *gather, const struct gather_event *event,
                                             struct gather_effects *effects);
+
+/* The body of a SEND effect of the last step for receiver `to`. *body is borrowed until the next
+ * call with the machine, of this function too. Fails with CHOIR_ERR_MEMORY, or CHOIR_ERR_MISSING
+ * if `to` is not a receiver. */
+CHOIR_MUST_CHECK enum choir_err gather_body(struct gather *gather,
+                                            const struct gather_effect *effect, uint32_t to,
+                                            const uint8_t **body, size_t *len);
 
 /* Feeds one journaled record to a new machine, in the order they were written.
  * Fails with CHOIR_ERR_FORMAT if it is malformed or does not follow from those before. */

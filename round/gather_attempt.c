@@ -429,7 +429,10 @@ static void announce_survivors(struct gather *gather, const struct site_set *u)
     record->round = gather->round;
     record->attempt = gather->attempt;
     memcpy(record->r2, gather->r[2], HASH_BYTES);
-    record->shared = gather->members[SAID_MASKED];
+    said_list(gather, SAID_SHARES, &gather->members[SAID_MASKED]);
+    record->bundles = gather->list;
+    record->adverts = NULL;
+    record->adverts_len = 0;
     record->body = gather->said[3].at;
     record->body_len = gather->said[3].len;
     gather_journal(gather);

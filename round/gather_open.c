@@ -10,6 +10,9 @@ void gather_log_opened(struct gather *gather)
 
     effect->opened.round = gather->round;
     effect->opened.attempt = gather->attempt;
+    effect->opened.suite = gather->run.suite;
+    effect->opened.threshold = gather->threshold;
+    effect->opened.minimum = gather->minimum;
     memcpy(effect->opened.r0, gather->r[0], HASH_BYTES);
     effect->opened.sites = &gather->members[0];
 }
@@ -36,6 +39,7 @@ void gather_log_closed(struct gather *gather)
     memcpy(effect->closed.r3, close->r3, HASH_BYTES);
     memcpy(effect->closed.sum_hash, close->sum_hash, HASH_BYTES);
     memcpy(effect->closed.model_hash, close->model_hash, HASH_BYTES);
+    memcpy(effect->closed.revealed_hash, close->revealed_hash, HASH_BYTES);
     effect->closed.missing_ppm = close->missing_ppm;
     effect->closed.sites = sites;
 }
@@ -224,7 +228,8 @@ bool gather_try_open(struct gather *gather)
 
     if (gather->attempt == 0) {
         threshold = quorum_threshold(n, gather->settings.collusion);
-        minimum = quorum_minimum(n, gather->settings.collusion, asked_by(gather, &ready));
+        minimum = quorum_minimum(n, gather->settings.collusion, asked_by(gather, &ready),
+                                 gather->run.suite > 0);
     } else if (n_possible < minimum) {
         gather_lose(gather, "too few of its sites are left");
         return true;

@@ -127,14 +127,18 @@ static enum choir_err replay_survivors(struct gather *gather,
                                        const struct journal_survivors *record)
 {
     const struct msg_survivors *survivors = &gather->message.survivors;
+    struct site_set *shared = &gather->members[SAID_MASKED];
     struct site_set *u = &gather->members[SAID_CONSENT];
     enum choir_err err =
         message_decode(MESSAGE_SURVIVORS, record->body, record->body_len, &gather->message);
 
     if (err != CHOIR_OK)
         return err;
-    if (!is_attempt(gather, record->round, record->attempt) || gather->phase != GATHER_OPEN ||
-        !site_set_within(&record->shared, &gather->members[0]))
+    if (!is_attempt(gather, record->round, record->attempt) || gather->phase != GATHER_OPEN)
+        return CHOIR_ERR_FORMAT;
+    shared->n = record->bundles.n;
+    memcpy(shared->id, record->bundles.id, shared->n * sizeof shared->id[0]);
+    if (!site_set_within(shared, &gather->members[0]))
         return CHOIR_ERR_FORMAT;
     u->n = 0;
     for (size_t i = 0; i < survivors->headers.n; i++) {
@@ -142,10 +146,9 @@ static enum choir_err replay_survivors(struct gather *gather,
         if (err != CHOIR_OK)
             return err;
     }
-    if (!site_set_within(u, &record->shared))
+    if (!site_set_within(u, shared))
         return CHOIR_ERR_FORMAT;
-    gather->members[SAID_SHARES] = record->shared;
-    gather->members[SAID_MASKED] = record->shared;
+    gather->members[SAID_SHARES] = *shared;
     gather->members[SAID_UNMASK] = *u;
     memcpy(gather->r[2], record->r2, HASH_BYTES);
     memcpy(gather->r[3], survivors->r3, HASH_BYTES);

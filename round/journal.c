@@ -4,7 +4,7 @@
 
 #include "base/buf.h"
 
-enum { JOURNAL_VERSION = 1 };
+enum { JOURNAL_VERSION = 2 };
 
 static void put_blob(struct buf *buf, const uint8_t *at, size_t len, size_t max)
 {
@@ -63,7 +63,8 @@ static uint32_t get_id(struct view *view, uint32_t before)
 static bool terms_ok(const struct gather_run *run)
 {
     return run->rounds >= 1 && run->n_parameters >= 1 && run->update_bytes >= 1 &&
-           (run->lane_bits == 16 || run->lane_bits == 32) && run->min_sites >= 1 &&
+           (run->lane_bits == 16 || run->lane_bits == 32) && run->suite <= MESSAGE_SUITE_MAX &&
+           run->min_sites >= 1 &&
            run->deadline_ms >= 1 && run->plan_len >= 1 && run->plan_len <= MESSAGE_PLAN_MAX;
 }
 
@@ -79,6 +80,7 @@ static void put_start(struct buf *buf, const struct gather_run *run)
     buf_u64(buf, run->n_parameters);
     buf_u64(buf, run->update_bytes);
     buf_u16(buf, run->lane_bits);
+    buf_u16(buf, run->suite);
     buf_u32(buf, run->min_sites);
     buf_u32(buf, run->deadline_ms);
     buf_bytes(buf, run->model_hash, sizeof run->model_hash);
@@ -101,6 +103,7 @@ static void get_start(struct view *view, struct gather_run *run)
     run->n_parameters = view_u64(view);
     run->update_bytes = view_u64(view);
     run->lane_bits = view_u16(view);
+    run->suite = view_u16(view);
     run->min_sites = view_u32(view);
     run->deadline_ms = view_u32(view);
     view_bytes(view, run->model_hash, sizeof run->model_hash);
@@ -134,12 +137,14 @@ static void put_survivors(struct buf *buf, const struct journal_survivors *survi
     buf_u64(buf, survivors->round);
     buf_u32(buf, survivors->attempt);
     buf_bytes(buf, survivors->r2, sizeof survivors->r2);
-    put_count(buf, survivors->shared.n, 1);
-    for (size_t i = 0; i < survivors->shared.n && buf_ok(buf); i++) {
-        buf_u32(buf, survivors->shared.id[i]);
-        if (survivors->shared.id[i] <= (i == 0 ? 0 : survivors->shared.id[i - 1]))
+    put_count(buf, survivors->bundles.n, 1);
+    for (size_t i = 0; i < survivors->bundles.n && buf_ok(buf); i++) {
+        buf_u32(buf, survivors->bundles.id[i]);
+        buf_bytes(buf, survivors->bundles.hash[i], HASH_BYTES);
+        if (survivors->bundles.id[i] <= (i == 0 ? 0 : survivors->bundles.id[i - 1]))
             buf->failed = true;
     }
+    put_blob(buf, survivors->adverts, survivors->adverts_len, message_body_max(MESSAGE_ADVERTS));
     put_blob(buf, survivors->body, survivors->body_len, message_body_max(MESSAGE_SURVIVORS));
 }
 
@@ -148,9 +153,13 @@ static void get_survivors(struct view *view, struct journal_survivors *survivors
     survivors->round = view_u64(view);
     survivors->attempt = view_u32(view);
     view_bytes(view, survivors->r2, sizeof survivors->r2);
-    survivors->shared.n = get_count(view, 1);
-    for (size_t i = 0; i < survivors->shared.n && !view->failed; i++)
-        survivors->shared.id[i] = get_id(view, i == 0 ? 0 : survivors->shared.id[i - 1]);
+    survivors->bundles.n = get_count(view, 1);
+    for (size_t i = 0; i < survivors->bundles.n && !view->failed; i++) {
+        survivors->bundles.id[i] = get_id(view, i == 0 ? 0 : survivors->bundles.id[i - 1]);
+        view_bytes(view, survivors->bundles.hash[i], HASH_BYTES);
+    }
+    survivors->adverts =
+        get_blob(view, &survivors->adverts_len, message_body_max(MESSAGE_ADVERTS));
     survivors->body = get_blob(view, &survivors->body_len, message_body_max(MESSAGE_SURVIVORS));
 }
 

@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "round/gather.h"
+#include "round/transcript.h"
 #include "wire/message.h"
 
 enum journal_kind {
@@ -26,7 +27,7 @@ enum journal_kind {
     JOURNAL_KINDS,
 };
 
-enum { JOURNAL_RECORD_MAX = 1 << 20, JOURNAL_EVIDENCE_MAX = 256 << 10 };
+enum { JOURNAL_RECORD_MAX = (2 << 20) + (128 << 10), JOURNAL_EVIDENCE_MAX = 256 << 10 };
 
 struct journal_start {
     struct gather_run run; // run.plan is borrowed from the record
@@ -43,8 +44,10 @@ struct journal_survivors {
     uint64_t round;
     uint32_t attempt;
     uint8_t r2[HASH_BYTES];
-    struct site_set shared; // V2
-    const uint8_t *body;    // SURVIVORS, borrowed
+    struct said bundles;    // of V2: what R2 is made of
+    const uint8_t *adverts; // ADVERTS, borrowed; empty in suite 0
+    size_t adverts_len;
+    const uint8_t *body; // SURVIVORS, borrowed
     size_t body_len;
 };
 

@@ -7,6 +7,7 @@
 #ifndef CHOIR_ROUND_QUORUM_H
 #define CHOIR_ROUND_QUORUM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum { QUORUM_HONEST_MIN = 3 }; // honest sites whose updates hide each other
@@ -14,9 +15,10 @@ enum { QUORUM_HONEST_MIN = 3 }; // honest sites whose updates hide each other
 /* T: the least integer above (n + c) / 2, for a V0 of n sites. */
 uint32_t quorum_threshold(uint32_t n, uint32_t c);
 
-/* U_min = max(T, min(n, c + 3), asked), where `asked` is the largest of the plan's quorum and
- * the minimum cohorts of the sites. With fewer than c + 3 sites and secure aggregation off
- * nothing hides among three honest sites; a site that minds says so with its minimum cohort. */
-uint32_t quorum_minimum(uint32_t n, uint32_t c, uint32_t asked);
+/* U_min, where `asked` is the largest of the plan's quorum and the minimum cohorts of the sites.
+ * With masks on max(T, c + 3, asked): where n is less, no round can be opened. With masks off
+ * max(T, min(n, c + 3), asked): with fewer than c + 3 sites nothing hides among three honest
+ * ones; a site that minds says so with its minimum cohort. */
+uint32_t quorum_minimum(uint32_t n, uint32_t c, uint32_t asked, bool masked);
 
 #endif

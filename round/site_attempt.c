@@ -125,7 +125,7 @@ static bool quorum_holds(const struct site *site)
 
     if (!site_set_within(&open->sites, &settings->roster) ||
         open->threshold < quorum_threshold(n, settings->collusion) ||
-        open->minimum < quorum_minimum(n, settings->collusion, asked) || open->minimum > n ||
+        open->minimum < quorum_minimum(n, settings->collusion, asked, open->suite > 0) || open->minimum > n ||
         open->threshold > open->minimum)
         return false;
     if (open->round != site->mark.round)

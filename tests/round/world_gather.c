@@ -133,6 +133,7 @@ static void gather_effect(struct world *world, const struct gather_effect *effec
         world_trace(world, 0, effect->report.text);
         break;
     case GATHER_DO_SURVIVORS:
+    case GATHER_DO_PROVE:
         break;
     }
 }
