@@ -26,18 +26,18 @@
 #include <stdint.h>
 
 #include "base/err.h"
-#include "crypto/maskset.h"
 #include "round/graph.h"
 #include "round/incoming.h"
 #include "wire/message.h"
 
 struct gather;
+struct maskset; // crypto/maskset.h
 
 struct gather_settings {
     uint8_t roster_hash[HASH_BYTES];
     uint8_t boot[MESSAGE_NONCE_BYTES]; // fresh at each start
     struct site_set roster;
-    uint32_t collusion;    // c
+    uint32_t collusion; // c
     struct graph_terms graph;
     uint32_t resend_ms;    // unanswered broadcasts are sent again after this long
     uint32_t heartbeat_ms; // told to the sites; silent for five of these = missing

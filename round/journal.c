@@ -64,8 +64,8 @@ static bool terms_ok(const struct gather_run *run)
 {
     return run->rounds >= 1 && run->n_parameters >= 1 && run->update_bytes >= 1 &&
            (run->lane_bits == 16 || run->lane_bits == 32) && run->suite <= MESSAGE_SUITE_MAX &&
-           run->min_sites >= 1 &&
-           run->deadline_ms >= 1 && run->plan_len >= 1 && run->plan_len <= MESSAGE_PLAN_MAX;
+           run->min_sites >= 1 && run->deadline_ms >= 1 && run->plan_len >= 1 &&
+           run->plan_len <= MESSAGE_PLAN_MAX;
 }
 
 static void put_start(struct buf *buf, const struct gather_run *run)
@@ -158,8 +158,7 @@ static void get_survivors(struct view *view, struct journal_survivors *survivors
         survivors->bundles.id[i] = get_id(view, i == 0 ? 0 : survivors->bundles.id[i - 1]);
         view_bytes(view, survivors->bundles.hash[i], HASH_BYTES);
     }
-    survivors->adverts =
-        get_blob(view, &survivors->adverts_len, message_body_max(MESSAGE_ADVERTS));
+    survivors->adverts = get_blob(view, &survivors->adverts_len, message_body_max(MESSAGE_ADVERTS));
     survivors->body = get_blob(view, &survivors->body_len, message_body_max(MESSAGE_SURVIVORS));
 }
 

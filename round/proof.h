@@ -16,7 +16,6 @@
 #include <stdint.h>
 
 #include "base/err.h"
-#include "crypto/maskset.h"
 #include "round/graph.h"
 #include "round/incoming.h"
 #include "round/transcript.h"
@@ -24,6 +23,8 @@
 #include "wire/message.h"
 
 enum { PROOF_MAX = 4 << 20 }; // bytes; no proof is longer
+
+struct maskset; // crypto/maskset.h
 
 struct proof_part {
     const uint8_t *at; // borrowed
@@ -68,8 +69,8 @@ struct proof_result {
     uint8_t root[MESSAGE_SITES_MAX][HASH_BYTES]; // Merkle roots of the masked vectors of U
     uint64_t bytes;                              // of each vector
     uint8_t revealed_hash[HASH_BYTES];           // as ROUND_CLOSE has it
-    struct maskset *unmask; // takes every mask out of the sum; maskset_free()
-    char fault[128];        // what is wrong, in words; empty if nothing is
+    struct maskset *unmask;                      // takes every mask out of the sum; maskset_free()
+    char fault[128];                             // what is wrong, in words; empty if nothing is
 };
 
 /* Recomputes R0..R3, checks all signatures, that V0, V1, V2 and U are nested and not below U_min,

@@ -17,11 +17,11 @@
 
 #include "base/err.h"
 #include "crypto/hash.h"
-#include "crypto/maskset.h"
 #include "round/graph.h"
 #include "wire/message.h"
 
 struct unmasking;
+struct maskset; // crypto/maskset.h
 
 struct unmasking_terms {
     uint16_t suite;     // 1..3

@@ -36,9 +36,13 @@ static void example(enum journal_kind kind)
     } else if (kind == JOURNAL_ROUND_OPEN) {
         record.open = (struct journal_open){.body = some, .body_len = sizeof some, .n = 2};
     } else if (kind == JOURNAL_SURVIVORS) {
-        record.survivors = (struct journal_survivors){
-            .round = 1, .attempt = 1, .body = some, .body_len = 4, .bundles = {2, {1, 7}, {{1}, {2}}},
-            .adverts = some, .adverts_len = 2};
+        record.survivors = (struct journal_survivors){.round = 1,
+                                                      .attempt = 1,
+                                                      .body = some,
+                                                      .body_len = 4,
+                                                      .bundles = {2, {1, 7}, {{1}, {2}}},
+                                                      .adverts = some,
+                                                      .adverts_len = 2};
     } else if (kind == JOURNAL_SUSPEND) {
         record.suspend = (struct journal_suspend){.site = 7,
                                                   .code = MESSAGE_CODE_EQUIVOCATION,
