@@ -23,19 +23,39 @@ static const char help[] =
     "Signs the plan with the operator key in DIR and hands it to the running aggregator.\n"
     "Sites take part when they have approved the plan by its hash (`choir-node approve`).\n";
 
+static enum choir_err read_roster(const char *dir, struct roster *roster, struct choir_diag *diag)
+{
+    char path[PATH_MAX] = "";
+    enum choir_err err = folder_path(path, dir, "roster.bin");
+
+    if (err == CHOIR_OK)
+        err = roster_read(path, NULL, roster);
+    return err == CHOIR_OK ? err : diag_set(diag, err, path, "%s", roster_fault_text(err));
+}
+
+static enum choir_err check_roster(const char *dir, const struct plan *plan,
+                                   struct choir_diag *diag)
+{
+    struct roster roster = {0};
+    enum choir_err err = read_roster(dir, &roster, diag);
+
+    if (err == CHOIR_OK)
+        err = plan_check_collusion(plan, roster.c, diag);
+    roster_release(&roster);
+    return err;
+}
+
 // SIGN_BYTES of signature, then the plan.
 static enum choir_err sign_plan(const char *dir, const char *passphrase_file, uint8_t *frame,
                                 size_t len, struct choir_diag *diag)
 {
-    char path[PATH_MAX] = "", *passphrase = NULL;
+    char *passphrase = NULL;
     uint8_t *secret = NULL;
     struct roster roster = {0};
-    enum choir_err err = folder_path(path, dir, "roster.bin");
+    enum choir_err err = read_roster(dir, &roster, diag);
 
-    if (err == CHOIR_OK)
-        err = roster_read(path, NULL, &roster);
     if (err != CHOIR_OK)
-        return diag_set(diag, err, path, "%s", roster_fault_text(err));
+        return err;
     err = federation_passphrase(dir, passphrase_file, &passphrase, diag);
     if (err == CHOIR_OK)
         err = federation_key(dir, "operator.key", SECRETS_OPERATOR, passphrase,
@@ -53,7 +73,7 @@ static enum choir_err sign_plan(const char *dir, const char *passphrase_file, ui
 }
 
 // Reads the plan as strictly as everybody will, so that mistakes are told here with their line.
-static enum choir_err read_plan(const char *path, uint8_t **frame, size_t *len,
+static enum choir_err read_plan(const char *dir, const char *path, uint8_t **frame, size_t *len,
                                 struct choir_diag *diag)
 {
     struct plan *plan = NULL;
@@ -63,6 +83,8 @@ static enum choir_err read_plan(const char *path, uint8_t **frame, size_t *len,
     if (err != CHOIR_OK)
         return diag_set(diag, err, path, "the plan: %s", choir_err_text(err));
     err = plan_read(bytes, *len, path, &plan, diag);
+    if (err == CHOIR_OK)
+        err = check_roster(dir, plan, diag);
     plan_free(plan);
     if (err == CHOIR_OK) {
         *frame = malloc(SIGN_BYTES + *len);
@@ -120,7 +142,7 @@ int choir_launch(int argc, char **argv)
         fputs(help, wants_help ? stdout : stderr);
         return wants_help ? EXIT_DONE : EXIT_USAGE;
     }
-    if (read_plan(rest[0], &frame, &len, &diag) != CHOIR_OK ||
+    if (read_plan(dir, rest[0], &frame, &len, &diag) != CHOIR_OK ||
         sign_plan(dir, passphrase_file, frame, len, &diag) != CHOIR_OK)
         code = args_fail(diag.place, diag.message);
     else

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/hex.h"
+#include "configs/lanes.h"
 #include "privacy/rdp.h"
 #include "train/snapshot.h"
 
@@ -188,6 +189,18 @@ static void say_data(struct page *page, const struct plan *plan)
     say(page, "Bounds, levels and scaling are public; a value outside them stops the site.");
 }
 
+// Fewest sites of a sum where none may collude; a roster that says more raises it (SA1).
+static uint32_t least_sites(const struct plan *plan)
+{
+    uint32_t least = plan->quorum.min_sites;
+
+    if (plan->secure_aggregation == PLAN_OFF)
+        return least;
+    if (least < plan->n_sites / 2 + 1)
+        least = (uint32_t)plan->n_sites / 2 + 1;
+    return least < PLAN_HONEST_SITES ? PLAN_HONEST_SITES : least;
+}
+
 static void say_sites(struct page *page, const struct plan *plan)
 {
     uint64_t total = 0;
@@ -202,7 +215,7 @@ static void say_sites(struct page *page, const struct plan *plan)
         say(page, "and %zu more,", plan->n_sites - LIST_MAX);
     say(page, "public nominal sizes, %" PRIu64 " together.", total);
     say(page, "A round counts with %u or more of the %zu and waits %u s in each phase.",
-        plan->quorum.min_sites, plan->n_sites, plan->quorum.phase_deadline_s);
+        least_sites(plan), plan->n_sites, plan->quorum.phase_deadline_s);
 }
 
 static void say_model(struct page *page, const struct plan *plan)
@@ -249,6 +262,25 @@ static void bytes_text(double bytes, char *text, size_t max)
     snprintf(text, max, "%.3g %s", bytes, names[unit]);
 }
 
+// Modulus, scale and headroom: why no sum can wrap.
+static void say_ring(struct page *page, const struct plan *plan)
+{
+    say(page,
+        "They are integers mod 2^%u in steps of 2^-%u; an update is cut to norm %g, its noise "
+        "included, so the sum of all %zu takes at most %.0f %% of the room and cannot wrap.",
+        plan->update.lane_bits, plan->update.frac_bits, plan->update.clip_norm, plan->n_sites,
+        ceil(100.0 * lanes_fill(plan)));
+    for (size_t i = 0; i < plan->n_sites; i++) {
+        if (lanes_noise_norm(plan, i) <= plan->update.clip_norm)
+            continue;
+        say(page,
+            "CAREFUL: noise alone has a norm of about %.3g at %s, so that most of its "
+            "updates will be cut.",
+            lanes_noise_norm(plan, i), plan->sites[i].name);
+        return;
+    }
+}
+
 static void say_release(struct page *page, const struct plan *plan, const struct plan_cost *cost)
 {
     char up[32], down[32];
@@ -257,14 +289,32 @@ static void say_release(struct page *page, const struct plan *plan, const struct
     bytes_text((double)cost->bytes_down * plan->rounds, down, sizeof down);
     start(page, "Leaves");
     say(page,
-        "What leaves a site: one update a round, %" PRIu64 " number%s of norm %g at most, as "
-        "%u-bit integers in steps of 2^-%u. No record, no count, no loss.",
-        plan->n_params, plural(plan->n_params), plan->update.clip_norm, plan->update.lane_bits,
-        plan->update.frac_bits);
+        "What leaves a site: one update a round, %" PRIu64 " number%s%s. No record, no "
+        "count, no loss.",
+        plan->n_params, plural(plan->n_params),
+        plan->secure_aggregation == PLAN_ON ? ", masked" : "");
+    say_ring(page, plan);
     say(page,
         "Each site sends %" PRIu64 " bytes and receives %" PRIu64 " in a round, beside small "
         "control messages; in the whole run %s and %s.",
         cost->bytes_up, cost->bytes_down, up, down);
+}
+
+// Who learns what under secure aggregation; that it is off was said in the words of the mechanism.
+static void say_masks(struct page *page, const struct plan *plan)
+{
+    uint32_t least = least_sites(plan);
+
+    if (plan->secure_aggregation == PLAN_OFF)
+        return;
+    start(page, "Masks");
+    say(page,
+        "Secure aggregation is on (%s): the aggregator sees masked updates and learns their sum "
+        "over at least %u of the %zu sites, nothing of a single one, even if it cheats. In a round "
+        "%zu may be lost. A roster that lets c sites collude with the aggregator asks for more: "
+        "for c + %d, and for more than half of sites and c together.",
+        plan_suite_name(plan_suite(plan)), least, plan->n_sites, plan->n_sites - least,
+        PLAN_HONEST_SITES);
 }
 
 static void say_privacy(struct page *page, const struct plan *plan)
@@ -274,8 +324,12 @@ static void say_privacy(struct page *page, const struct plan *plan)
         say(page, "MECHANISM NONE: NO NOISE PROTECTS ANY RECORD. Updates and model can give away "
                   "what is in the data. A site takes part only if its policy allows \"none\".");
         start(page, "Trust");
-        say(page, "THE AGGREGATOR SEES THE EXACT UPDATE OF EACH SITE and must be trusted, and so "
-                  "must everyone who gets the model.");
+        if (plan->secure_aggregation == PLAN_ON)
+            say(page, "EVERYONE WHO GETS THE MODEL OR A SUM must be trusted.");
+        else
+            say(page, "THE AGGREGATOR SEES THE EXACT UPDATE OF EACH SITE and must be trusted, and "
+                      "so must everyone who gets the model.");
+        say_masks(page, plan);
         return;
     }
     say(page,
@@ -284,8 +338,10 @@ static void say_privacy(struct page *page, const struct plan *plan)
         "is one record, added or removed.",
         plan->privacy.clip_norm, plan->privacy.noise_multiplier);
     start(page, "Trust");
-    say(page, "For that nobody but the site itself has to be trusted: its guarantee stands alone. "
-              "Masks are off: the aggregator sees the noised update of each site.");
+    say(page, "For that nobody but the site itself has to be trusted: its guarantee stands alone.");
+    if (plan->secure_aggregation == PLAN_OFF)
+        say(page, "Masks are off: the aggregator sees the noised update of each site.");
+    say_masks(page, plan);
 }
 
 static void say_delta(struct page *page, const struct plan *plan)

@@ -148,6 +148,11 @@ static void put_case(struct json_out *out, const struct field *fields, size_t n,
 {
     json_out_object(out, NULL);
     json_out_object(out, "if");
+    if (selector->optional && word != (size_t)selector->fallback) { // left out: another word
+        json_out_array(out, "required");
+        json_out_text(out, NULL, selector->name);
+        json_out_close(out);
+    }
     json_out_object(out, "properties");
     json_out_object(out, selector->name);
     json_out_text(out, "const", selector->words[word]);

@@ -7,8 +7,10 @@
 
 #include "base/file.h"
 #include "configs/field.h"
+#include "configs/lanes.h"
 #include "configs/pipeline.h"
 #include "configs/plan_table.h"
+#include "crypto/mask.h"
 
 void plan_free(struct plan *plan)
 {
@@ -34,9 +36,6 @@ static enum choir_err check_built(const struct plan *plan, struct choir_diag *di
         return diag_set(diag, CHOIR_ERR_REFUSED, "data.patient",
                         "a patient column is of no use before unit \"patient\" is built, which "
                         "comes as its own work; leave it null");
-    if (plan->secure_aggregation != PLAN_OFF)
-        return diag_set(diag, CHOIR_ERR_REFUSED, "secure_aggregation",
-                        "\"on\" is not built yet: it comes as its own work; allowed now: \"off\"");
     return CHOIR_OK;
 }
 
@@ -101,26 +100,21 @@ static enum choir_err check_privacy(struct plan *plan, struct choir_diag *diag)
     return err;
 }
 
-// A sum over all sites must not wrap, and enough bits must be left behind the point.
-static enum choir_err check_update(struct plan *plan, struct choir_diag *diag)
+// With one or two sites a sum hides nothing, masked or not.
+static enum choir_err check_masks(const struct plan *plan, struct choir_diag *diag)
 {
-    struct quantize_layout layout;
-    enum choir_err err =
-        quantize_layout_make((size_t)plan->n_params, plan->update.lane_bits,
-                             (uint32_t)plan->n_sites, plan->update.clip_norm, &layout);
-
-    if (err == CHOIR_OK)
-        plan->update.frac_bits = (uint32_t)layout.frac_bits;
-    else if (err == CHOIR_ERR_REFUSED)
-        diag_set(diag, err, "update.clip_norm",
-                 "%zu sites with updates of norm up to %g leave fewer than %d bits behind the "
-                 "point in %u bits: the sum would wrap or be too coarse. Take a smaller "
-                 "clip_norm%s",
-                 plan->n_sites, plan->update.clip_norm, QUANTIZE_MIN_FRAC_BITS,
-                 plan->update.lane_bits, plan->update.lane_bits < 32 ? " or 32 lane_bits" : "");
-    else
-        diag_set(diag, err, "update", "these numbers cannot be carried as integers");
-    return err;
+    if (plan->secure_aggregation == PLAN_OFF || plan->n_sites >= PLAN_HONEST_SITES)
+        return CHOIR_OK;
+    return diag_set(diag, CHOIR_ERR_REFUSED, "secure_aggregation",
+                    "is on (also where it is left out) and needs %d sites or more; this plan has "
+                    "%zu: %s. Take %s, or mechanism \"dp-sgd\" with \"secure_aggregation\": "
+                    "\"off\": then the noise of each site protects its records, and the "
+                    "aggregator sees the noised updates",
+                    PLAN_HONEST_SITES, plan->n_sites,
+                    plan->n_sites == 2 ? "each would learn the other's update by subtracting its "
+                                         "own from the sum"
+                                       : "the sum would be the update of that site",
+                    plan->n_sites == 2 ? "a third site" : "two more sites");
 }
 
 // Rules between fields. diag->place is a key path only.
@@ -135,7 +129,9 @@ static enum choir_err check_plan(struct plan *plan, struct choir_diag *diag)
     if (err == CHOIR_OK)
         err = check_privacy(plan, diag);
     if (err == CHOIR_OK)
-        err = check_update(plan, diag);
+        err = lanes_choose(plan, diag);
+    if (err == CHOIR_OK)
+        err = check_masks(plan, diag);
     return err;
 }
 
@@ -218,6 +214,44 @@ enum choir_err plan_find_site(const struct plan *plan, const char *name, size_t 
             return CHOIR_OK;
         }
     return CHOIR_ERR_MISSING;
+}
+
+uint16_t plan_suite(const struct plan *plan)
+{
+    static const uint16_t suites[] = {[PLAN_AES_256_CTR] = MASK_AES256,
+                                      [PLAN_CHACHA20] = MASK_CHACHA20,
+                                      [PLAN_SM4_CTR] = MASK_SM4};
+
+    return plan->secure_aggregation == PLAN_ON ? suites[plan->mask_suite] : 0;
+}
+
+const char *plan_suite_name(uint16_t suite)
+{
+    switch (suite) {
+    case 0:
+        return "off";
+    case MASK_AES256:
+        return "aes-256-ctr";
+    case MASK_CHACHA20:
+        return "chacha20";
+    case MASK_SM4:
+        return "sm4-ctr";
+    default:
+        return "unknown";
+    }
+}
+
+enum choir_err plan_check_collusion(const struct plan *plan, uint32_t c, struct choir_diag *diag)
+{
+    uint64_t least = (uint64_t)c + PLAN_HONEST_SITES;
+
+    if (plan->secure_aggregation == PLAN_OFF || plan->n_sites >= least)
+        return CHOIR_OK;
+    return diag_set(diag, CHOIR_ERR_REFUSED, "secure_aggregation",
+                    "the roster says that up to c = %u sites may collude with the aggregator: a "
+                    "sum must be over at least c + %d = %llu sites; this plan has %zu. Take more "
+                    "sites, or a roster with a smaller c",
+                    c, PLAN_HONEST_SITES, (unsigned long long)least, plan->n_sites);
 }
 
 struct training plan_training(const struct plan *plan, size_t site)

@@ -8,6 +8,7 @@
 #ifndef CHOIR_CONFIGS_PLAN_H
 #define CHOIR_CONFIGS_PLAN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,10 +26,12 @@ enum {
     PLAN_MAX_SITES = 1000,
     PLAN_MAX_ROUNDS = 100000,
     PLAN_MAX_STAGES = 16,
+    PLAN_HONEST_SITES = 3, // of a masked sum, beside those that may collude with the aggregator
 };
 
 enum plan_unit { PLAN_UNIT_RECORD, PLAN_UNIT_PATIENT }; // what one change of the data adds
 enum plan_switch { PLAN_OFF, PLAN_ON };
+enum plan_mask_suite { PLAN_AES_256_CTR, PLAN_CHACHA20, PLAN_SM4_CTR };
 
 /* Steps of the way of one number, each from one type to another (pipeline.h). */
 enum plan_stage {
@@ -55,7 +58,8 @@ struct plan_privacy {
 };
 
 struct plan_update {
-    double clip_norm;   // bound of a site's whole update, Euclidean
+    double clip_norm;   // bound of a site's whole update, noise and all, Euclidean
+    bool has_lane_bits; // the plan states them; else they were chosen (lanes.h)
     uint32_t lane_bits; // 16 or 32
     uint32_t frac_bits; // computed: an update is carried in steps of 2^-frac_bits
 };
@@ -83,7 +87,8 @@ struct plan {
     uint32_t n_stages;
     struct plan_privacy privacy;
     struct plan_update update;
-    enum plan_switch secure_aggregation; // always PLAN_OFF until it is built
+    enum plan_switch secure_aggregation; // PLAN_ON where left out; then three sites or more
+    enum plan_mask_suite mask_suite;     // where secure_aggregation is on
     struct plan_quorum quorum;
 };
 
@@ -105,6 +110,19 @@ void plan_free(struct plan *plan);
 /* The index in plan->sites of the site called `name`; CHOIR_ERR_MISSING if it has no part. */
 CHOIR_MUST_CHECK enum choir_err plan_find_site(const struct plan *plan, const char *name,
                                                size_t *out);
+
+/* The masks of the plan as rounds name them: 0 for none (secure aggregation off), else one of
+ * enum mask_suite (crypto/mask.h). */
+uint16_t plan_suite(const struct plan *plan);
+
+/* "off", "aes-256-ctr", ...; "unknown" for a number that plan_suite() never gives. */
+const char *plan_suite_name(uint16_t suite);
+
+/* With secure aggregation on: are there sites enough when `c` of the roster may collude with the
+ * aggregator? CHOIR_ERR_REFUSED if not, with the numbers in diag->message; diag->place is a key
+ * path. For whoever knows the roster. */
+CHOIR_MUST_CHECK enum choir_err plan_check_collusion(const struct plan *plan, uint32_t c,
+                                                     struct choir_diag *diag);
 
 /* What trainer_new() needs at site number `site` < n_sites. */
 struct training plan_training(const struct plan *plan, size_t site);

@@ -38,6 +38,8 @@ static const char *const servers[] = {[SERVER_FEDAVG] = "fedavg",
                                       [SERVER_FEDADAGRAD] = "fedadagrad"};
 static const char *const mechanisms[] = {[MECHANISM_NONE] = "none", [MECHANISM_DP_SGD] = "dp-sgd"};
 static const char *const neighborings[] = {"add_or_remove_one"};
+static const char *const mask_suites[] = {
+    [PLAN_AES_256_CTR] = "aes-256-ctr", [PLAN_CHACHA20] = "chacha20", [PLAN_SM4_CTR] = "sm4-ctr"};
 static const char *const switches[] = {[PLAN_OFF] = "off", [PLAN_ON] = "on"};
 
 static enum choir_err find_level(struct schema_column *column, const struct json_node *fill,
@@ -450,14 +452,15 @@ static const struct field update_rows[] = {
      .above_min = true,
      .max = 1e6},
     {.name = "lane_bits",
-     .help = "bits of an integer on the wire: 16 or 32",
+     .help = "bits of an integer on the wire: 16 or 32 (left out: 16 where that is fine enough, "
+             "chosen from sites, clip_norm and noise)",
      .kind = FIELD_U32,
      .optional = true,
      .offset = AT(update.lane_bits),
+     .given = AT(update.has_lane_bits),
      .min = 16,
      .max = 32,
-     .step = 16,
-     .fallback = 32},
+     .step = 16},
 };
 
 static const struct field quorum_rows[] = {
@@ -541,10 +544,20 @@ static const struct field plan_rows[] = {
      .kind = FIELD_OBJECT,
      FIELD_ROWS_OF(update_rows)},
     {.name = "secure_aggregation",
-     .help = "on: the aggregator sees only the sum (not built yet: off)",
+     .help = "on: the aggregator sees only sums over three sites or more; off: it sees each update",
      .kind = FIELD_WORD,
+     .selects = true,
+     .optional = true,
+     .fallback = PLAN_ON,
      .offset = AT(secure_aggregation),
      FIELD_WORDS_OF(switches)},
+    {.name = "mask_suite",
+     .help = "the cipher that makes the masks",
+     .kind = FIELD_WORD,
+     .optional = true,
+     .when = 1U << PLAN_ON,
+     .offset = AT(mask_suite),
+     FIELD_WORDS_OF(mask_suites)},
     {.name = "quorum",
      .help = "when a round counts",
      .kind = FIELD_OBJECT,

@@ -133,6 +133,47 @@ static void mechanism_none_is_said_in_capital_letters(void **state)
     assert_says("EPSILON IS INFINITE");
 }
 
+static void modulus_scale_and_headroom_are_said(void **state)
+{
+    (void)state;
+    read_plan(sample_plan);
+    explain();
+    // 3 * 10 * 2^26 of 2^31
+    assert_says("integers mod 2^32 in steps of 2^-26; an update is cut to norm 10, its noise "
+                "included, so the sum of all 3 takes at most 94 % of the room and cannot wrap.");
+    assert_says("Masks are off: the aggregator sees the noised update of each site.");
+    assert_says("A round counts with 2 or more of the 3");
+}
+
+static void noise_that_the_bound_would_cut_is_pointed_at(void **state)
+{
+    char *sgd =
+        sample_change(sample_plan, "{\"kind\": \"adam\", \"learning_rate\": 0.5, \"beta1\": 0.8}",
+                      "{\"kind\": \"sgd\", \"learning_rate\": 500}");
+
+    (void)state;
+    read_plan(sgd);
+    free(sgd);
+    explain();
+    assert_says("CAREFUL: noise alone has a norm of about 251 at midwest");
+}
+
+static void masks_are_explained_where_they_are_on(void **state)
+{
+    char *text = sample_change(sample_plan, "  \"secure_aggregation\": \"off\",\n", "");
+
+    (void)state;
+    read_plan(text);
+    free(text);
+    explain();
+    assert_says("29 numbers, masked.");
+    assert_says("Secure aggregation is on (aes-256-ctr): the aggregator sees masked updates and "
+                "learns their sum over at least 3 of the 3 sites");
+    assert_says("In a round 0 may be lost.");
+    assert_says("A round counts with 3 or more of the 3");
+    assert_says("its guarantee stands alone. Masks Secure");
+}
+
 static void a_delta_that_allows_to_publish_a_record_is_pointed_at(void **state)
 {
     char *text = sample_change(sample_plan, "\"delta\": 1e-5", "\"delta\": 1e-3");
@@ -180,6 +221,9 @@ int main(void)
         TEST(without_noise_epsilon_is_infinite),
         TEST(the_page_tells_the_plan),
         TEST(mechanism_none_is_said_in_capital_letters),
+        TEST(modulus_scale_and_headroom_are_said),
+        TEST(noise_that_the_bound_would_cut_is_pointed_at),
+        TEST(masks_are_explained_where_they_are_on),
         TEST(a_delta_that_allows_to_publish_a_record_is_pointed_at),
         TEST(no_line_is_wider_than_the_page),
         TEST(a_full_disk_is_noticed),

@@ -369,9 +369,6 @@ static void mechanism_none_is_read_with_plain_stages_only(void **state)
 static void what_is_not_built_yet_is_refused_with_the_reason(void **state)
 {
     (void)state;
-    assert_not_allowed("\"secure_aggregation\": \"off\"", "\"secure_aggregation\": \"on\"",
-                       "plan.json:42: secure_aggregation",
-                       "not built yet: it comes as its own work");
     assert_not_allowed("\"unit\": \"record\"", "\"unit\": \"patient\"", "plan.json:15: unit",
                        "not built yet");
     assert_not_allowed("\"patient\": null", "\"patient\": \"id\"", "plan.json:13: data.patient",
@@ -426,7 +423,7 @@ static void a_missing_file_is_told(void **state)
 
 static void a_diagnosis_is_not_needed(void **state)
 {
-    char *text = sample_change(sample_plan, "\"off\"", "\"on\"");
+    char *text = sample_change(sample_plan, "\"record\"", "\"patient\"");
 
     (void)state;
     assert_int_equal(plan_read((const uint8_t *)text, strlen(text), "x", &plan, NULL),
