@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "aggregator/merge.h"
 #include "base/file.h"
 #include "base/folder.h"
 #include "base/hex.h"
@@ -15,7 +16,10 @@
 #include "train/server.h"
 #include "train/snapshot.h"
 
-enum { NAME_MAX_BYTES = 2 * HASH_BYTES + 16, SEGMENT_BYTES_MAX = QUANTIZE_SEGMENT_LANES * 4 };
+enum {
+    NAME_MAX_BYTES = 2 * HASH_BYTES + 16,
+    SEGMENT_BYTES_MAX = MERGE_SEGMENT_BYTES_MAX,
+};
 
 struct global {
     const struct plan *plan;
@@ -24,10 +28,7 @@ struct global {
     struct server *server;
     float *params;
     uint8_t hash[HASH_BYTES];
-    // workspaces of a merge, one segment each
-    uint8_t *total, *part;
-    double *values;
-    float *mean;
+    uint8_t *part; // one segment, on its way to or from a file
 };
 
 enum choir_err global_open(const char *folder, const struct plan *plan, struct global **out)
@@ -52,12 +53,8 @@ enum choir_err global_open(const char *folder, const struct plan *plan, struct g
         goto out;
     err = CHOIR_ERR_MEMORY;
     global->params = calloc(plan->n_params, sizeof *global->params);
-    global->total = malloc(SEGMENT_BYTES_MAX);
     global->part = malloc(SEGMENT_BYTES_MAX);
-    global->values = calloc(QUANTIZE_SEGMENT_VALUES, sizeof *global->values);
-    global->mean = calloc(QUANTIZE_SEGMENT_VALUES, sizeof *global->mean);
-    if (global->params == NULL || global->total == NULL || global->part == NULL ||
-        global->values == NULL || global->mean == NULL)
+    if (global->params == NULL || global->part == NULL)
         goto out;
     *out = global;
     global = NULL;
@@ -75,10 +72,7 @@ void global_close(struct global *global)
         close(global->folder);
     server_free(global->server);
     free(global->params);
-    free(global->total);
     free(global->part);
-    free(global->values);
-    free(global->mean);
     free(global);
 }
 
@@ -244,149 +238,135 @@ enum choir_err global_load(struct global *global, const uint8_t hash[static HASH
     return err;
 }
 
-static enum choir_err read_segment(int fd, uint8_t *to, size_t len, size_t offset)
-{
-    while (len > 0) {
-        ssize_t got = pread(fd, to, len, (off_t)offset);
-
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return CHOIR_ERR_IO;
-        to += got;
-        len -= (size_t)got;
-        offset += (size_t)got;
-    }
-    return CHOIR_OK;
-}
-
 enum choir_err global_check_update(struct global *global, int fd)
 {
-    enum choir_err err = CHOIR_OK;
+    struct merge_files files = {.fds = &fd};
+    uint8_t *part = malloc(SEGMENT_BYTES_MAX);
+    double *values = calloc(QUANTIZE_SEGMENT_VALUES, sizeof *values);
+    enum choir_err err = part == NULL || values == NULL ? CHOIR_ERR_MEMORY : CHOIR_OK;
 
     for (size_t segment = 0; err == CHOIR_OK && segment < global->layout.n_segments; segment++) {
-        err = read_segment(fd, global->part, quantize_segment_bytes(&global->layout, segment),
-                           quantize_segment_offset(&global->layout, segment));
+        err = merge_read_files(&files, 0, quantize_segment_offset(&global->layout, segment), part,
+                               quantize_segment_bytes(&global->layout, segment));
         if (err == CHOIR_OK)
-            err =
-                quantize_decode_segment(&global->layout, segment, global->part, 1, global->values);
+            err = quantize_decode_segment(&global->layout, segment, part, 1, values);
     }
+    free(values);
+    free(part);
     return err;
 }
 
-// streams: one for each site, or NULL if nobody wants to know what came in.
-static enum choir_err sum_segment(struct global *global, size_t segment, const int *fds, size_t n,
-                                  struct hash_stream **streams)
+/* What a thread of a merge needs of its own. */
+struct scratch {
+    double *values;
+    float *mean;
+};
+
+/* A merge that goes on. */
+struct moving {
+    struct global *global;
+    const struct global_round *round;
+    struct scratch scratch[MERGE_THREADS_MAX];
+};
+
+// A segment's parameters take their step; no other segment has to do with them.
+static enum choir_err step_segment(void *context, size_t worker, size_t segment,
+                                   const uint8_t *total, size_t len)
 {
-    size_t len = quantize_segment_bytes(&global->layout, segment);
-    size_t offset = quantize_segment_offset(&global->layout, segment);
-
-    memset(global->total, 0, len);
-    for (size_t i = 0; i < n; i++) {
-        enum choir_err err = read_segment(fds[i], global->part, len, offset);
-
-        if (err != CHOIR_OK)
-            return err;
-        if (streams != NULL)
-            hash_add(streams[i], global->part, len);
-        quantize_add(global->layout.lane_bits, global->total, global->part, len);
-    }
-    return CHOIR_OK;
-}
-
-static enum choir_err step_segment(struct global *global, size_t segment, size_t n,
-                                   double weight_sum)
-{
+    struct moving *moving = context;
+    struct global *global = moving->global;
+    struct scratch *scratch = &moving->scratch[worker];
     size_t first = quantize_segment_first(&global->layout, segment);
     size_t count = quantize_segment_values(&global->layout, segment);
-    enum choir_err err = quantize_decode_segment(&global->layout, segment, global->total,
-                                                 (uint32_t)n, global->values);
+    enum choir_err err = quantize_decode_segment(&global->layout, segment, total,
+                                                 moving->round->n_sites, scratch->values);
 
+    (void)len;
     if (err != CHOIR_OK)
         return err;
     for (size_t i = 0; i < count; i++)
-        global->mean[i] = (float)(global->values[i] / weight_sum);
-    return server_step_range(global->server, first, count, global->params + first, global->mean);
+        scratch->mean[i] = (float)(scratch->values[i] / moving->round->weight_sum);
+    return server_step_range(global->server, first, count, global->params + first, scratch->mean);
 }
 
-static enum choir_err add_up(struct global *global, const int *fds, size_t n, double weight_sum,
-                             struct hash_stream *stream, struct hash_stream **streams,
-                             struct choir_diag *diag)
+static enum choir_err new_scratch(struct moving *moving, size_t n)
 {
-    for (size_t segment = 0; segment < global->layout.n_segments; segment++) {
-        char place[64];
-        enum choir_err err = sum_segment(global, segment, fds, n, streams);
+    for (size_t i = 0; i < n; i++) {
+        struct scratch *scratch = &moving->scratch[i];
 
-        snprintf(place, sizeof place, "segment %zu of %zu", segment + 1, global->layout.n_segments);
-        if (err != CHOIR_OK)
-            return diag_set(diag, err, place, "an upload could not be read");
-        hash_add(stream, global->total, quantize_segment_bytes(&global->layout, segment));
-        err = step_segment(global, segment, n, weight_sum);
-        if (err != CHOIR_OK)
-            return diag_set(diag, err, place, "the sum does not count %zu sites or is out of range",
-                            n);
+        scratch->values = calloc(QUANTIZE_SEGMENT_VALUES, sizeof *scratch->values);
+        scratch->mean = calloc(QUANTIZE_SEGMENT_VALUES, sizeof *scratch->mean);
+        if (scratch->values == NULL || scratch->mean == NULL)
+            return CHOIR_ERR_MEMORY;
     }
     return CHOIR_OK;
 }
 
-static void free_streams(struct hash_stream **streams, size_t n)
+static void free_scratch(struct moving *moving)
 {
-    for (size_t i = 0; streams != NULL && i < n; i++)
-        hash_free(streams[i]);
-    free(streams);
+    for (size_t i = 0; i < MERGE_THREADS_MAX; i++) {
+        free(moving->scratch[i].values);
+        free(moving->scratch[i].mean);
+    }
 }
 
-static enum choir_err new_streams(size_t n, struct hash_stream ***out)
+// Who is to blame cannot be seen in a sum whose parts were masked.
+static enum choir_err explain(const struct global_round *round, enum choir_err err,
+                              struct choir_diag *diag)
 {
-    enum choir_err err = CHOIR_OK;
-    struct hash_stream **streams =
-        calloc(n, sizeof(struct hash_stream *)); // NOLINT(bugprone-sizeof-expression)
+    struct choir_diag found = *diag;
 
-    if (streams == NULL)
-        return CHOIR_ERR_MEMORY;
-    for (size_t i = 0; err == CHOIR_OK && i < n; i++)
-        err = hash_new(&streams[i]);
-    if (err == CHOIR_OK)
-        *out = streams;
-    else
-        free_streams(streams, n);
-    return err;
+    if (err == CHOIR_ERR_IO)
+        return diag_set(diag, err, found.place, "an upload could not be read");
+    if (err != CHOIR_ERR_FORGED && err != CHOIR_ERR_FORMAT)
+        return err;
+    return diag_set(diag, err, found.place, "the sum does not count %u sites or is out of range%s",
+                    round->n_sites,
+                    round->unmask == NULL
+                        ? ""
+                        : ": a site did not send its update and its masks; masked vectors do not "
+                          "show which");
 }
 
 // The sum, and the optimiser's step along it, in memory.
-static enum choir_err move(struct global *global, const int *fds, size_t n, double weight_sum,
+static enum choir_err move(struct global *global, const struct global_round *round,
                            uint8_t sum_hash[static HASH_BYTES], uint8_t (*digests)[HASH_BYTES],
                            struct choir_diag *diag)
 {
-    struct hash_stream *stream = NULL, **streams = NULL;
-    enum choir_err err = hash_new(&stream);
+    struct moving moving = {.global = global, .round = round};
+    struct merge_files files = {.fds = round->fds};
+    struct merge_job job = {
+        .layout = &global->layout,
+        .source = {.read = merge_read_files, .context = &files, .n = round->n},
+        .unmask = round->unmask,
+        .threads = merge_threads(),
+        .take = step_segment,
+        .context = &moving,
+    };
+    enum choir_err err = new_scratch(&moving, job.threads);
 
+    if (err == CHOIR_OK)
+        err = merge_run(&job, sum_hash, diag);
     if (err == CHOIR_OK && digests != NULL)
-        err = new_streams(n, &streams);
-    if (err == CHOIR_OK)
-        err = add_up(global, fds, n, weight_sum, stream, streams, diag);
-    if (err == CHOIR_OK)
-        hash_end(stream, sum_hash);
-    for (size_t i = 0; err == CHOIR_OK && streams != NULL && i < n; i++)
-        hash_end(streams[i], digests[i]);
-    free_streams(streams, n);
-    hash_free(stream);
-    return err;
+        err = merge_digests(&job.source, global->layout.n_bytes, job.threads, digests);
+    free_scratch(&moving);
+    return err == CHOIR_OK ? err : explain(round, err, diag);
 }
 
-enum choir_err global_merge(struct global *global, uint64_t round_no, const int *fds, size_t n,
-                            double weight_sum, uint8_t sum_hash[static HASH_BYTES],
-                            uint8_t (*digests)[HASH_BYTES], struct choir_diag *diag)
+enum choir_err global_merge(struct global *global, const struct global_round *round,
+                            uint8_t sum_hash[static HASH_BYTES], uint8_t (*digests)[HASH_BYTES],
+                            struct choir_diag *diag)
 {
     uint8_t before[HASH_BYTES];
     enum choir_err err;
 
-    if (n == 0 || n > global->layout.n_sites || !(weight_sum > 0.0))
+    if (round->n == 0 || round->n_sites < round->n || round->n_sites > global->layout.n_sites ||
+        !(round->weight_sum > 0.0))
         return diag_set(diag, CHOIR_ERR_FORMAT, "sum", "there is nobody to add up");
     memcpy(before, global->hash, HASH_BYTES);
-    err = move(global, fds, n, weight_sum, sum_hash, digests, diag);
+    err = move(global, round, sum_hash, digests, diag);
     if (err == CHOIR_OK) {
-        err = save(global, round_no);
+        err = save(global, round->round_no);
         if (err != CHOIR_OK)
             diag_set(diag, err, "model file", "the new model could not be stored");
     }

@@ -1,9 +1,9 @@
 /* global - the global model: kept by hash on disk, moved by the sum of a round.
  *
- * A merge reads all updates of a round segment by segment, so memory is one model and the
- * server optimiser's state, whatever the number of sites. A model file is complete and
+ * A merge reads all updates of a round segment by segment (aggregator/merge), so memory is one
+ * model and the server optimiser's state, whatever the number of sites. A model file is complete and
  * durable before its hash is told to anybody; a merge that fails leaves the model as it was.
- * One object belongs to one thread.
+ * One object belongs to one thread; a merge uses more of them inside.
  */
 #ifndef CHOIR_AGGREGATOR_GLOBAL_H
 #define CHOIR_AGGREGATOR_GLOBAL_H
@@ -16,6 +16,7 @@
 #include "crypto/hash.h"
 
 struct global;
+struct maskset;
 
 /* Keeps its files in the folder `folder`, which exists. `plan` is borrowed.
  * Fails with CHOIR_ERR_IO, CHOIR_ERR_REFUSED (the sum could wrap) or CHOIR_ERR_MEMORY. */
@@ -48,15 +49,26 @@ uint64_t global_update_bytes(const struct global *global);
  * Fails with CHOIR_ERR_FORGED or CHOIR_ERR_IO. */
 CHOIR_MUST_CHECK enum choir_err global_check_update(struct global *global, int fd);
 
-/* Adds up the vectors in fds[0..n), divides by `weight_sum` (of the public weights of these
- * sites) and takes the server optimiser's step; the new model is durable when CHOIR_OK is
- * returned. sum_hash: SHA-256 of the summed lanes; digests [n], NULL if not wanted: SHA-256 of
- * each vector as it came in. Fails with CHOIR_ERR_FORGED (a constant lane is not n, or a value
- * is out of range), CHOIR_ERR_FORMAT (n or weight_sum is out of range, or the mean is not
- * finite), CHOIR_ERR_IO (also: the model before could not be read again) or CHOIR_ERR_MEMORY;
- * diag says which. On the first two the model is as it was. */
-CHOIR_MUST_CHECK enum choir_err global_merge(struct global *global, uint64_t round_no,
-                                             const int *fds, size_t n, double weight_sum,
+/* The vectors of one round. */
+struct global_round {
+    uint64_t round_no;
+    const int *fds;               // files of the vectors, [n]
+    size_t n;                     // one for each site, or fewer where relays added some up
+    uint32_t n_sites;             // whose updates are in them: U
+    double weight_sum;            // of the public weights of these sites
+    const struct maskset *unmask; // takes the masks out of the sum; NULL: there are none
+};
+
+/* Adds up the vectors, divides by the weights and takes the server optimiser's step, on all
+ * processors; the new model is durable when CHOIR_OK is returned. sum_hash: SHA-256 of the
+ * summed lanes without masks; digests [n], NULL if not wanted: SHA-256 of each vector as it
+ * came in. Fails with CHOIR_ERR_FORGED (a constant lane is not n_sites, or a value is out of
+ * range), CHOIR_ERR_FORMAT (a number of `round` is out of range, or the mean is not finite),
+ * CHOIR_ERR_REFUSED (the suite of the masks cannot be had), CHOIR_ERR_IO (also: the model
+ * before could not be read again) or CHOIR_ERR_MEMORY; diag says which. On the first three
+ * the model is as it was. */
+CHOIR_MUST_CHECK enum choir_err global_merge(struct global *global,
+                                             const struct global_round *round,
                                              uint8_t sum_hash[static HASH_BYTES],
                                              uint8_t (*digests)[HASH_BYTES],
                                              struct choir_diag *diag);

@@ -150,9 +150,15 @@ static enum choir_err merge(struct hub *hub, const struct gather_effect *effect)
     hub->came_in.round = 0;
     err = open_uploads(hub, effect, fds, &n);
     if (err == CHOIR_OK)
-        err = global_merge(global, effect->merge.round, fds, n,
-                           study_weight(hub->study, effect->merge.sites), pending->sum_hash,
-                           hub->came_in.digest, &diag);
+        err = global_merge(global,
+                           &(struct global_round){
+                               .round_no = effect->merge.round,
+                               .fds = fds,
+                               .n = n,
+                               .n_sites = (uint32_t)effect->merge.sites->n,
+                               .weight_sum = study_weight(hub->study, effect->merge.sites),
+                           },
+                           pending->sum_hash, hub->came_in.digest, &diag);
     if (err == CHOIR_OK) {
         hub->came_in.round = effect->merge.round;
         hub->came_in.sites = *effect->merge.sites;

@@ -24,6 +24,13 @@ static const char fedavg[] = "\"fedavg\", \"learning_rate\": 1.0";
 static const char fedadam[] = "\"fedadam\", \"learning_rate\": 0.1, \"beta1\": 0.9, "
                               "\"beta2\": 0.99, \"tau\": 0.001";
 
+#define ROUND(number, files, count, weights)     \
+    ((struct global_round){.round_no = (number), \
+                           .fds = (files),       \
+                           .n = (count),         \
+                           .n_sites = (count),   \
+                           .weight_sum = (weights)})
+
 static size_t n_files(const char *folder)
 {
     struct dirent *entry;
@@ -58,7 +65,7 @@ static enum choir_err merge_once(struct global *global, const struct plan *plan,
 
     for (size_t i = 0; i < SAMPLE_SITES; i++)
         fds[i] = sample_update_file(plan, index, 0.5F);
-    err = global_merge(global, round_no, fds, SAMPLE_SITES, 2.5, sum_hash, NULL, &diag);
+    err = global_merge(global, &ROUND(round_no, fds, SAMPLE_SITES, 2.5), sum_hash, NULL, &diag);
     for (size_t i = 0; i < SAMPLE_SITES; i++)
         close(fds[i]);
     return err;
@@ -83,8 +90,9 @@ static void the_sum_of_one_hot_updates_is_exact_in_every_segment(void **state)
     before = copy_of(global_params(global), plan->n_params);
     for (size_t i = 0; i < SAMPLE_SITES; i++)
         fds[i] = sample_update_file(plan, index[i], 0.5F);
-    assert_int_equal(global_merge(global, 1, fds, SAMPLE_SITES, 2.5, sum_hash, digests, &diag),
-                     CHOIR_OK);
+    assert_int_equal(
+        global_merge(global, &ROUND(1, fds, SAMPLE_SITES, 2.5), sum_hash, digests, &diag),
+        CHOIR_OK);
     for (size_t i = 0; i < SAMPLE_SITES; i++)
         before[index[i]] += (float)(0.5 / 2.5);
     assert_memory_equal(global_params(global), before, plan->n_params * sizeof *before);
@@ -121,7 +129,8 @@ static void an_update_counted_twice_is_refused_and_the_model_stays(void **state)
     assert_int_equal(global_init(global), CHOIR_OK);
     before = copy_of(global_params(global), plan->n_params);
     memcpy(hash, global_hash(global), HASH_BYTES);
-    assert_int_equal(global_merge(global, 1, fds, 2, 1.5, sum_hash, NULL, &diag), CHOIR_ERR_FORGED);
+    assert_int_equal(global_merge(global, &ROUND(1, fds, 2, 1.5), sum_hash, NULL, &diag),
+                     CHOIR_ERR_FORGED);
     assert_string_equal(diag.place, "segment 1 of 1");
     assert_memory_equal(global_hash(global), hash, HASH_BYTES);
     assert_memory_equal(global_params(global), before, plan->n_params * sizeof *before);
@@ -171,8 +180,10 @@ static void a_short_update_is_an_error_of_the_disk(void **state)
     assert_int_equal(ftruncate(fd, 8), 0);
     assert_int_equal(global_open(sample->folder, plan, &global), CHOIR_OK);
     assert_int_equal(global_init(global), CHOIR_OK);
-    assert_int_equal(global_merge(global, 1, &fd, 1, 1.0, sum_hash, NULL, &diag), CHOIR_ERR_IO);
-    assert_int_equal(global_merge(global, 1, &fd, 0, 1.0, sum_hash, NULL, &diag), CHOIR_ERR_FORMAT);
+    assert_int_equal(global_merge(global, &ROUND(1, &fd, 1, 1.0), sum_hash, NULL, &diag),
+                     CHOIR_ERR_IO);
+    assert_int_equal(global_merge(global, &ROUND(1, &fd, 0, 1.0), sum_hash, NULL, &diag),
+                     CHOIR_ERR_FORMAT);
     close(fd);
     global_close(global);
     plan_free(plan);
