@@ -6,6 +6,8 @@ void roster_graph_terms(const struct roster *roster, struct graph_terms *out)
 {
     memset(out, 0, sizeof *out);
     out->collusion = roster->c;
+    out->has_seed = roster->has_seed;
+    memcpy(out->seed, roster->seed, sizeof out->seed);
 }
 
 enum choir_err graph_make(const struct graph_terms *terms,

@@ -37,7 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         return 0;
     sign_keypair_from_seed(public_key, secret_key, seed);
     at = put_bytes(at, "CHOIRROS", 8);
-    at = put_u16(at, 1);
+    at = put_u16(at, 2);
     at = put_bytes(at, public_key, sizeof public_key);
     at = put_bytes(at, data, len);
     sign_make(at, message, (size_t)(at - message), secret_key);
