@@ -357,11 +357,8 @@ static void refuse(struct codec *codec, struct msg_refuse *m)
     u16(codec, &m->of);
     reason(codec, &m->code);
     u32(codec, &m->about);
-    truth(codec, &m->has_secret);
-    bytes(codec, m->secret, sizeof m->secret);
     text(codec, m->text, sizeof m->text);
-    require(codec, m->has_secret ? m->code == MESSAGE_CODE_SHARE && m->about != 0
-                                 : all_zero(m->secret, sizeof m->secret));
+    require(codec, (m->about != 0) == (m->code == MESSAGE_CODE_SHARE));
 }
 
 static void leave(struct codec *codec, struct msg_leave *m)
@@ -474,7 +471,7 @@ static const struct {
     [MESSAGE_ATTEMPT_ABANDONED] = {"attempt_abandoned", 2 + TEXT},
     [MESSAGE_RUN_END] = {"run_end", 2 + 8 + HASH_BYTES + TEXT},
     [MESSAGE_HEARTBEAT] = {"heartbeat", 1},
-    [MESSAGE_REFUSE] = {"refuse", 2 + 2 + 4 + 1 + MESSAGE_SECRET_BYTES + TEXT},
+    [MESSAGE_REFUSE] = {"refuse", 2 + 2 + 4 + TEXT},
     [MESSAGE_LEAVE] = {"leave", 2 + TEXT},
 };
 

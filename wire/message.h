@@ -56,7 +56,6 @@ enum {
     MESSAGE_ENVELOPE_MAX = 512,   // bytes of one signed envelope inside a list
     MESSAGE_CIPHER_MAX = 80,      // one encrypted pair of shares (suite >= 1)
     MESSAGE_SHARE_BYTES = 32,
-    MESSAGE_SECRET_BYTES = 32,
     MESSAGE_SUITE_MAX = 3,      // no suite above this is known
     MESSAGE_BODY_MAX = 1 << 20, // no control body is longer
 };
@@ -255,14 +254,15 @@ struct msg_heartbeat {
     enum message_activity activity;
 };
 
-/* With code SHARE a site names the neighbour whose share it cannot read and may disclose its own
- * secret share key of the attempt, which it leaves: the key shows who of the two lies. */
+/* With code SHARE a site names the neighbour whose share it cannot read, and leaves the attempt. It
+ * discloses nothing: an aggregator that spoils the boxes it passes on would collect the share keys
+ * of T sites in that way, and with them every share of a site that goes on and sends its vector.
+ * Who lies comes out by counting: of more than c sites that name one dealer, and of more than c
+ * dealers that one site names, at least one is honest. */
 struct msg_refuse {
     uint16_t of; // kind of the refused message
     enum message_code code;
-    uint32_t about;                       // a site; 0: none
-    bool has_secret;                      // only with code SHARE and a site
-    uint8_t secret[MESSAGE_SECRET_BYTES]; // zeros without has_secret
+    uint32_t about; // a site, with code SHARE; else 0
     char text[MESSAGE_TEXT_MAX + 1];
 };
 
