@@ -1,10 +1,12 @@
 #include "node/cargo.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "node/masker.h"
 #include "wire/bulk.h"
 #include "wire/transfer.h"
 
@@ -14,15 +16,20 @@ struct cargo {
     uint8_t hash[HASH_BYTES]; // of the model asked for
     int model;                // spool, or -1
     struct receiver *receiver;
-    uint8_t root[HASH_BYTES]; // of the kept update
-    int update;               // or -1
-    struct source *source;
+    uint8_t digest[HASH_BYTES];  // of the kept update
+    int update;                  // or -1
+    bool to_mask;                // it leaves only under masks
+    int scratch;                 // borrowed
+    struct masker *masker;       // while there is masking to do
+    const struct maskset *masks; // of this attempt, to tell it from another
+    struct source *source;       // what may be sent
     struct sender *sender;
+    const char *fault;
     enum which last; // whose message cargo_next() gave
     uint32_t window; // chunks of a model asked for ahead
 };
 
-enum choir_err cargo_new(size_t n_sites, struct cargo **out)
+enum choir_err cargo_new(size_t n_sites, int scratch, struct cargo **out)
 {
     struct cargo *cargo = calloc(1, sizeof *cargo);
 
@@ -30,6 +37,8 @@ enum choir_err cargo_new(size_t n_sites, struct cargo **out)
         return CHOIR_ERR_MEMORY;
     cargo->model = -1;
     cargo->update = -1;
+    cargo->scratch = scratch;
+    cargo->fault = "";
     cargo->window = transfer_window(n_sites);
     *out = cargo;
     return CHOIR_OK;
@@ -47,6 +56,20 @@ static void drop_model(struct cargo *cargo)
     receiver_free(cargo->receiver);
     cargo->receiver = NULL;
     close_if_open(&cargo->model);
+}
+
+// What was masked is no secret (it is what was sent), but it is of no use any more.
+static void drop_masked(struct cargo *cargo)
+{
+    masker_free(cargo->masker);
+    cargo->masker = NULL;
+    cargo->masks = NULL;
+    if (!cargo->to_mask)
+        return;
+    source_free(cargo->source);
+    cargo->source = NULL;
+    if (cargo->scratch >= 0 && ftruncate(cargo->scratch, 0) != 0)
+        cargo->fault = "the scratch file cannot be emptied"; // overwritten by the next one
 }
 
 static void drop_update(struct cargo *cargo)
@@ -99,36 +122,110 @@ int cargo_model(const struct cargo *cargo, const uint8_t hash[static HASH_BYTES]
                : -1;
 }
 
-enum choir_err cargo_keep(struct cargo *cargo, const uint8_t root[static HASH_BYTES], int fd)
+enum choir_err cargo_keep(struct cargo *cargo, const struct site_update *update, bool to_mask,
+                          int fd)
 {
-    enum choir_err err;
+    enum choir_err err = CHOIR_OK;
 
-    if (cargo->source != NULL && memcmp(cargo->root, root, HASH_BYTES) == 0) {
+    if (cargo->update >= 0 && cargo->to_mask == to_mask &&
+        memcmp(cargo->digest, update->digest, HASH_BYTES) == 0) {
         close(fd);
         return CHOIR_OK;
     }
     drop_update(cargo);
     cargo->update = fd;
-    memcpy(cargo->root, root, HASH_BYTES);
-    err = source_of_fd(root, fd, &cargo->source);
-    if (err == CHOIR_OK && memcmp(source_root(cargo->source), root, HASH_BYTES) != 0)
+    cargo->to_mask = to_mask;
+    memcpy(cargo->digest, update->digest, HASH_BYTES);
+    if (to_mask)
+        return CHOIR_OK;
+    err = source_of_fd(update->root, fd, &cargo->source);
+    if (err == CHOIR_OK && memcmp(source_root(cargo->source), update->root, HASH_BYTES) != 0)
         err = CHOIR_ERR_FORGED;
     if (err != CHOIR_OK)
         drop_update(cargo);
     return err;
 }
 
+enum choir_err cargo_mask(struct cargo *cargo, const uint8_t digest[static HASH_BYTES],
+                          const struct cargo_masks *masks)
+{
+    struct masker_job job = {
+        .plain = cargo->update,
+        .scratch = cargo->scratch,
+        .n_parameters = masks->n_parameters,
+        .lane_bits = masks->lane_bits,
+        .masks = masks->masks,
+    };
+    enum choir_err err;
+
+    if (cargo->update < 0 || !cargo->to_mask || cargo->scratch < 0 ||
+        memcmp(cargo->digest, digest, HASH_BYTES) != 0)
+        return CHOIR_ERR_MISSING;
+    if (cargo->masker != NULL && cargo->masks == masks->masks)
+        return CHOIR_OK;
+    cargo_stop_upload(cargo);
+    err = masker_new(&job, &cargo->masker);
+    if (err == CHOIR_OK)
+        cargo->masks = masks->masks;
+    return err;
+}
+
+bool cargo_is_masking(const struct cargo *cargo)
+{
+    return cargo->masker != NULL;
+}
+
+static enum choir_err finish_masking(struct cargo *cargo)
+{
+    enum choir_err err = masker_source(cargo->masker, &cargo->source);
+
+    masker_free(cargo->masker);
+    cargo->masker = NULL;
+    cargo->masks = NULL; // the machine may free them now
+    return err;
+}
+
+enum choir_err cargo_work(struct cargo *cargo, enum cargo_news *news)
+{
+    enum choir_err err;
+    bool done;
+
+    *news = CARGO_NOTHING;
+    if (cargo->masker == NULL)
+        return CHOIR_OK;
+    err = masker_step(cargo->masker, &done);
+    if (err == CHOIR_OK && !done)
+        return err;
+    if (err == CHOIR_OK)
+        err = finish_masking(cargo);
+    if (err == CHOIR_OK) {
+        *news = CARGO_MASKED;
+        return err;
+    }
+    cargo->fault = errno == ENOSPC ? "there is no room on the disk for the masked vector"
+                                   : "the masked vector cannot be written";
+    cargo_stop_upload(cargo);
+    *news = CARGO_MASK_FAILED;
+    return err == CHOIR_ERR_MEMORY ? err : CHOIR_OK;
+}
+
+const char *cargo_fault(const struct cargo *cargo)
+{
+    return cargo->fault;
+}
+
 enum choir_err cargo_upload(struct cargo *cargo, const uint8_t root[static HASH_BYTES],
                             enum cargo_news *news)
 {
     *news = CARGO_NOTHING;
-    if (cargo->source == NULL || memcmp(cargo->root, root, HASH_BYTES) != 0)
+    if (cargo->source == NULL || memcmp(source_root(cargo->source), root, HASH_BYTES) != 0)
         return CHOIR_ERR_MISSING;
     if (cargo->sender != NULL && sender_state(cargo->sender) == TRANSFER_DONE)
         *news = CARGO_UPLOADED;
     if (cargo->sender != NULL && sender_state(cargo->sender) != TRANSFER_FAILED)
         return CHOIR_OK;
-    cargo_stop_upload(cargo);
+    sender_free(cargo->sender);
+    cargo->sender = NULL;
     return sender_new(cargo->source, false, &cargo->sender);
 }
 
@@ -136,11 +233,19 @@ void cargo_stop_upload(struct cargo *cargo)
 {
     sender_free(cargo->sender);
     cargo->sender = NULL;
+    drop_masked(cargo);
 }
 
 const uint8_t *cargo_root(const struct cargo *cargo)
 {
-    return cargo->root;
+    static const uint8_t none[HASH_BYTES];
+
+    return cargo->source == NULL ? none : source_root(cargo->source);
+}
+
+uint64_t cargo_bytes(const struct cargo *cargo)
+{
+    return cargo->source == NULL ? 0 : source_bytes(cargo->source);
 }
 
 const uint8_t *cargo_model_hash(const struct cargo *cargo)
@@ -192,7 +297,7 @@ enum choir_err cargo_take(struct cargo *cargo, const uint8_t *bytes, size_t len,
     *news = CARGO_NOTHING;
     if (err != CHOIR_OK)
         return err;
-    if (cargo->sender != NULL && memcmp(message.id, cargo->root, HASH_BYTES) == 0)
+    if (cargo->sender != NULL && memcmp(message.id, source_id(cargo->source), HASH_BYTES) == 0)
         return take_wish(cargo, &message, now_ms, news);
     if (cargo->receiver != NULL && memcmp(message.id, cargo->hash, HASH_BYTES) == 0)
         return take_chunk(cargo, &message, now_ms, news);

@@ -50,7 +50,8 @@ static char *word(const char *text)
 }
 
 enum choir_err child_start(struct child *child, enum child_role role, int peer,
-                           const char *site_path, bool log_json, const struct role_secret *secret)
+                           const char *site_path, bool log_json, const struct role_secret *secret,
+                           int scratch)
 {
     pid_t parent = getpid(), pid;
     enum choir_err err;
@@ -78,7 +79,7 @@ enum choir_err child_start(struct child *child, enum child_role role, int peer,
     close(ends[1]);
     child->pid = pid;
     child->end = ends[0];
-    err = channel_send(child->end, secret, sizeof *secret, -1);
+    err = channel_send(child->end, secret, sizeof *secret, scratch);
     return err == CHOIR_ERR_PEER ? CHOIR_OK : err; // it died at once: waitpid() will tell
 }
 

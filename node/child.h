@@ -22,10 +22,10 @@ struct child {
 
 /* Starts this program again in the given role: a fresh process image that holds its channel to
  * the supervisor, `peer` (borrowed), and standard input, output and error; it dies when the
- * caller dies. Then hands it the secret. Fails with CHOIR_ERR_IO or CHOIR_ERR_PEER. */
+ * caller dies. Then hands it the secret and, unless it is -1, the file `scratch` (borrowed). Fails with CHOIR_ERR_IO or CHOIR_ERR_PEER. */
 CHOIR_MUST_CHECK enum choir_err child_start(struct child *child, enum child_role role, int peer,
                                             const char *site_path, bool log_json,
-                                            const struct role_secret *secret);
+                                            const struct role_secret *secret, int scratch);
 
 /* Closes the channel, which tells it to end in order. */
 void child_let_go(struct child *child);

@@ -17,6 +17,8 @@
 
 enum { MARK_VERSION = 1, MARK_BYTES_MAX = 256, RUNS_DIGITS_MAX = 6, RUNS_MAX = 99999 };
 
+#define SCRATCH_NAME "scratch.tmp" // never seen but for a moment
+
 static const char mark_magic[8] = "CHOIRMRK";
 
 static const char *const folder_names[HOME_FOLDERS] = {
@@ -337,4 +339,32 @@ enum choir_err home_write_mark(const struct home *home, const struct mark *mark)
         return CHOIR_ERR_IO;
     mark_name(name, mark->run);
     return file_replace(home->fd[HOME_MARKS], name, 0600, bytes, buf.len);
+}
+
+// Not every file system has files that are born without a name.
+static int named_for_a_moment(int state_fd)
+{
+    int fd = openat(state_fd, SCRATCH_NAME, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                    S_IRUSR | S_IWUSR);
+
+    if (fd < 0 && errno == EEXIST && unlinkat(state_fd, SCRATCH_NAME, 0) == 0) // left by a crash
+        fd = openat(state_fd, SCRATCH_NAME, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                    S_IRUSR | S_IWUSR);
+    if (fd >= 0 && unlinkat(state_fd, SCRATCH_NAME, 0) != 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+enum choir_err home_scratch(int state_fd, int *fd)
+{
+    int made = openat(state_fd, ".", O_RDWR | O_TMPFILE | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR);
+
+    if (made < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL))
+        made = named_for_a_moment(state_fd);
+    if (made < 0)
+        return CHOIR_ERR_IO;
+    *fd = made;
+    return CHOIR_OK;
 }

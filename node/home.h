@@ -7,6 +7,7 @@
  *   marks/<run>              the last attempt of each run this site took part in
  *   export/                  where an export of the ledger is made
  *   node.sock                the control socket of a running node
+ *   (a file of no name)      where a running courier keeps the masked vector that it sends
  *
  * Everything is reached through descriptors of the folders, so that it works in a sealed vault.
  */
@@ -81,5 +82,10 @@ CHOIR_MUST_CHECK enum choir_err home_read_mark(const struct home *home,
 
 /* Durable when CHOIR_OK is returned. Fails with CHOIR_ERR_IO. */
 CHOIR_MUST_CHECK enum choir_err home_write_mark(const struct home *home, const struct mark *mark);
+
+/* A file of no name in the folder `state_fd`, empty, readable and writable: it is gone when the
+ * last descriptor of it is closed, whatever ends the process. The caller's. Fails with
+ * CHOIR_ERR_IO. */
+CHOIR_MUST_CHECK enum choir_err home_scratch(int state_fd, int *fd);
 
 #endif

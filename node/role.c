@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "crypto/rng.h"
 #include "node/channel.h"
@@ -10,16 +11,15 @@
 
 enum { SECRET_TIMEOUT_MS = 10000 };
 
-static enum choir_err take_secret(char **passphrase)
+static enum choir_err take_secret(char **passphrase, int *scratch)
 {
     struct role_secret *secret = (struct role_secret *)(void *)keyfile_alloc(sizeof *secret);
     enum choir_err err;
-    int carried = -1;
 
     if (secret == NULL)
         return CHOIR_ERR_MEMORY;
-    err = channel_take(ROLE_SUPERVISOR, secret, sizeof *secret, SECRET_TIMEOUT_MS, &carried);
-    if (err == CHOIR_OK && (secret->magic != ROLE_MAGIC || carried >= 0 ||
+    err = channel_take(ROLE_SUPERVISOR, secret, sizeof *secret, SECRET_TIMEOUT_MS, scratch);
+    if (err == CHOIR_OK && (secret->magic != ROLE_MAGIC ||
                             memchr(secret->passphrase, '\0', sizeof secret->passphrase) == NULL))
         err = CHOIR_ERR_FORMAT;
     if (err == CHOIR_OK) {
@@ -38,7 +38,7 @@ enum choir_err role_begin(const char *site_path, bool log_json, struct role *out
     struct choir_diag diag = {0};
     enum choir_err err;
 
-    *out = (struct role){0};
+    *out = (struct role){.scratch = -1};
     (void)signal(SIGINT, SIG_IGN); // the supervisor decides; its socket ends
     (void)signal(SIGTERM, SIG_IGN);
     (void)signal(SIGPIPE, SIG_IGN);
@@ -57,7 +57,7 @@ enum choir_err role_begin(const char *site_path, bool log_json, struct role *out
         return err;
     }
     log_start(out->member.config->name, log_json, LOG_INFO);
-    err = take_secret(&out->passphrase);
+    err = take_secret(&out->passphrase, &out->scratch);
     if (err != CHOIR_OK) {
         LOG_EVENT(LOG_ERROR, "start_failed", log_err(err));
         role_release(out);
@@ -74,5 +74,8 @@ void role_forget(struct role *role)
 void role_release(struct role *role)
 {
     role_forget(role);
+    if (role->scratch >= 0)
+        close(role->scratch);
+    role->scratch = -1;
     membership_release(&role->member);
 }

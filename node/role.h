@@ -38,6 +38,7 @@ struct role_report {
 struct role {
     struct membership member;
     char *passphrase; // wiped and NULL after role_forget()
+    int scratch;      // a file that came with the secret, or -1
 };
 
 /* Seals the process against its user, reads the settings and takes the passphrase. What fails is

@@ -71,21 +71,30 @@ static void drop_client(struct supervisor *supervisor, const char *why)
     supervisor->client = -1;
 }
 
+// The courier's scratch file is opened here, since a sealed courier opens none; each start has one
+// of its own, and the last one's is gone with its last descriptor.
 static enum choir_err start_both(struct supervisor *supervisor)
 {
     enum choir_err err;
-    int pair[2];
+    int pair[2], scratch;
 
-    err = channel_pair(pair);
+    err = home_scratch(supervisor->state, &scratch);
     if (err != CHOIR_OK)
         return err;
+    err = channel_pair(pair);
+    if (err != CHOIR_OK) {
+        close(scratch);
+        return err;
+    }
     supervisor->report = (struct role_report){0};
     supervisor->vault_ready = supervisor->courier_ready = false;
     for (size_t i = 0; i < CHILD_ROLES && err == CHOIR_OK; i++)
         err = child_start(&supervisor->child[i], (enum child_role)i, pair[i], supervisor->site_path,
-                          supervisor->log_json, supervisor->secret);
+                          supervisor->log_json, supervisor->secret,
+                          i == CHILD_COURIER ? scratch : -1);
     close(pair[0]);
     close(pair[1]);
+    close(scratch);
     supervisor->started_ms = now_ms();
     supervisor->stage = STAGE_RUNNING;
     return err;

@@ -53,9 +53,8 @@ static enum choir_err find_leaves(struct source *source)
     enum choir_err err = CHOIR_OK;
     uint8_t *room = malloc(BULK_CHUNK_BYTES);
 
-    source->leaves = calloc(source->n_chunks, sizeof *source->leaves);
-    if (source->leaves == NULL || room == NULL)
-        err = CHOIR_ERR_MEMORY;
+    if (room == NULL)
+        return CHOIR_ERR_MEMORY;
     for (uint32_t i = 0; i < source->n_chunks && err == CHOIR_OK; i++) {
         const uint8_t *chunk = NULL;
 
@@ -63,15 +62,15 @@ static enum choir_err find_leaves(struct source *source)
         if (err == CHOIR_OK)
             merkle_leaf(source->leaves[i], chunk, source_chunk(source, i));
     }
-    if (err == CHOIR_OK)
-        merkle_root(source->root, (const uint8_t(*)[HASH_BYTES])source->leaves, source->n_chunks);
     free(room);
     return err;
 }
 
-static enum choir_err source_new(const struct source *shape, struct source **out)
+// With `leaves` NULL they are found by reading everything.
+static enum choir_err source_new(const struct source *shape, const uint8_t (*leaves)[HASH_BYTES],
+                                 struct source **out)
 {
-    enum choir_err err;
+    enum choir_err err = CHOIR_OK;
     struct source *source;
 
     if (shape->bytes == 0 || shape->bytes > BULK_CONTENT_MAX)
@@ -81,11 +80,18 @@ static enum choir_err source_new(const struct source *shape, struct source **out
         return CHOIR_ERR_MEMORY;
     *source = *shape;
     source->n_chunks = bulk_chunks(shape->bytes);
-    err = find_leaves(source);
+    source->leaves = calloc(source->n_chunks, sizeof *source->leaves);
+    if (source->leaves == NULL)
+        err = CHOIR_ERR_MEMORY;
+    else if (leaves != NULL)
+        memcpy(source->leaves, leaves, source->n_chunks * sizeof *source->leaves);
+    else
+        err = find_leaves(source);
     if (err != CHOIR_OK) {
         source_free(source);
         return err;
     }
+    merkle_root(source->root, (const uint8_t(*)[HASH_BYTES])source->leaves, source->n_chunks);
     *out = source;
     return CHOIR_OK;
 }
@@ -96,7 +102,7 @@ enum choir_err source_of_memory(const uint8_t id[static HASH_BYTES], const uint8
     struct source shape = {.bytes = len, .memory = bytes, .fd = -1};
 
     memcpy(shape.id, id, sizeof shape.id);
-    return source_new(&shape, out);
+    return source_new(&shape, NULL, out);
 }
 
 enum choir_err source_of_fd(const uint8_t id[static HASH_BYTES], int fd, struct source **out)
@@ -108,7 +114,16 @@ enum choir_err source_of_fd(const uint8_t id[static HASH_BYTES], int fd, struct 
         return CHOIR_ERR_IO;
     shape.bytes = (uint64_t)about.st_size;
     memcpy(shape.id, id, sizeof shape.id);
-    return source_new(&shape, out);
+    return source_new(&shape, NULL, out);
+}
+
+enum choir_err source_of_leaves(const uint8_t id[static HASH_BYTES], int fd, uint64_t bytes,
+                                const uint8_t (*leaves)[HASH_BYTES], struct source **out)
+{
+    struct source shape = {.bytes = bytes, .fd = fd};
+
+    memcpy(shape.id, id, sizeof shape.id);
+    return source_new(&shape, leaves, out);
 }
 
 void source_free(struct source *source)

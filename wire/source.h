@@ -24,6 +24,12 @@ CHOIR_MUST_CHECK enum choir_err source_of_memory(const uint8_t id[static HASH_BY
                                                  struct source **out);
 CHOIR_MUST_CHECK enum choir_err source_of_fd(const uint8_t id[static HASH_BYTES], int fd,
                                              struct source **out);
+/* Content whose chunks were hashed while they were written: nothing is read now. leaves
+ * [bulk_chunks(bytes)] are copied. Fails likewise. */
+CHOIR_MUST_CHECK enum choir_err source_of_leaves(const uint8_t id[static HASH_BYTES], int fd,
+                                                 uint64_t bytes,
+                                                 const uint8_t (*leaves)[HASH_BYTES],
+                                                 struct source **out);
 void source_free(struct source *source);
 const uint8_t *source_id(const struct source *source);
 /* The Merkle root (crypto/merkle.h) over the chunks as leaves. */
