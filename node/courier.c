@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include "base/now.h"
+#include "crypto/locked.h"
+#include "crypto/mask.h"
 #include "crypto/rng.h"
 #include "node/cargo.h"
 #include "node/channel.h"
@@ -45,16 +47,20 @@ static enum choir_err open_envelope(const void *context, const uint8_t *bytes, s
     return CHOIR_OK;
 }
 
-// One event, all of its effects, then the events that those brought about, in order.
+// One event, all of its effects, then the events that those brought about, in order. The secrets
+// of an attempt are made of the event's fresh bytes, which never leave locked memory.
 static enum choir_err step(struct courier *courier, const struct site_event *first)
 {
     enum choir_err err = CHOIR_OK;
 
     courier_tell(courier, first);
     for (size_t i = 0; i < courier->n_told && err == CHOIR_OK; i++) {
-        courier->told[i].now_ms = courier->now_ms;
-        rng_bytes(courier->told[i].fresh, sizeof courier->told[i].fresh);
-        err = site_step(courier->machine, &courier->told[i], &courier->effects);
+        struct site_event *event = &courier->told[i];
+
+        event->now_ms = courier->now_ms;
+        rng_bytes(event->fresh, sizeof event->fresh);
+        err = site_step(courier->machine, event, &courier->effects);
+        rng_wipe(event->fresh, sizeof event->fresh);
         for (size_t k = 0; k < courier->effects.n && err == CHOIR_OK; k++)
             err = courier_carry_out(courier, &courier->effects.item[k]);
     }
@@ -91,6 +97,23 @@ static enum choir_err on_letter(struct courier *courier, const struct link_event
     return step(courier, &news);
 }
 
+static enum choir_err on_masked(struct courier *courier, enum cargo_news news)
+{
+    struct site_event event = {.kind = news == CARGO_MASKED ? SITE_MASKED : SITE_MASK_FAILED,
+                               .round = courier->masking.round,
+                               .attempt = courier->masking.attempt};
+
+    if (news == CARGO_MASKED) {
+        memcpy(event.update.root, cargo_root(courier->cargo), HASH_BYTES);
+        event.update.bytes = cargo_bytes(courier->cargo);
+    } else {
+        event.text = cargo_fault(courier->cargo);
+        LOG_EVENT(LOG_ERROR, "masking_failed", log_whole("round", event.round),
+                  log_whole("attempt", event.attempt), log_text("message", event.text));
+    }
+    return step(courier, &event);
+}
+
 static enum choir_err on_news(struct courier *courier, enum cargo_news news)
 {
     struct site_event event = {0};
@@ -108,6 +131,9 @@ static enum choir_err on_news(struct courier *courier, enum cargo_news news)
         event.kind = SITE_UPLOADED;
         memcpy(event.hash, cargo_root(courier->cargo), HASH_BYTES);
         break;
+    case CARGO_MASKED:
+    case CARGO_MASK_FAILED:
+        return on_masked(courier, news);
     case CARGO_NOTHING:
     default:
         return CHOIR_OK;
@@ -126,6 +152,15 @@ static enum choir_err on_bulk(struct courier *courier, const struct link_event *
     if (err != CHOIR_OK)
         LOG_EVENT(LOG_WARNING, "chunk_dropped", log_err(err));
     return on_news(courier, news);
+}
+
+// A slice of the masking, if there is any.
+static enum choir_err work(struct courier *courier)
+{
+    enum cargo_news news;
+    enum choir_err err = cargo_work(courier->cargo, &news);
+
+    return err == CHOIR_OK ? on_news(courier, news) : err;
 }
 
 // Sends chunks until the queue is full or there are none.
@@ -175,6 +210,7 @@ static void plan_answered(struct courier *courier, const struct hatch_answer *an
         .rounds = answer->terms.rounds,
         .n_parameters = answer->terms.n_parameters,
         .lane_bits = (uint16_t)answer->terms.lane_bits,
+        .suite = (uint16_t)answer->terms.suite,
         .min_sites = answer->terms.min_sites,
         .mark = answer->terms.mark,
     };
@@ -250,7 +286,7 @@ static enum choir_err take_answer(struct courier *courier, int timeout_ms,
     if (carried < 0)
         return CHOIR_OK;
     if (asked->kind == HATCH_TRAIN && answer->code == MESSAGE_CODE_NONE)
-        return cargo_keep(courier->cargo, answer->update.root, carried);
+        return cargo_keep(courier->cargo, &answer->update, courier->plan.suite != 0, carried);
     close(carried);
     return CHOIR_ERR_PEER;
 }
@@ -305,7 +341,14 @@ enum choir_err courier_take(struct courier *courier, const struct link_event *ev
     default:
         break;
     }
+    if (err == CHOIR_OK)
+        err = work(courier);
     return err == CHOIR_OK ? pump(courier) : err;
+}
+
+bool courier_is_busy(const struct courier *courier)
+{
+    return cargo_is_masking(courier->cargo);
 }
 
 enum choir_err courier_tick(struct courier *courier, uint64_t now_ms)
@@ -336,6 +379,22 @@ static enum choir_err hello(struct courier *courier)
     return err == CHOIR_ERR_AGAIN ? CHOIR_ERR_PEER : err;
 }
 
+// Which masks the crypto library of this machine can make: not all are allowed everywhere.
+static uint32_t suites_known(void)
+{
+    uint32_t known = 1; // suite 0: no masks
+
+    for (uint16_t suite = 1; suite <= MESSAGE_SUITE_MAX; suite++) {
+        struct mask *mask;
+
+        if (mask_open(suite, &mask) != CHOIR_OK)
+            continue;
+        mask_close(mask);
+        known |= UINT32_C(1) << suite;
+    }
+    return known;
+}
+
 static enum choir_err make_machine(struct courier *courier)
 {
     const struct roster *roster = courier->parts.roster;
@@ -346,6 +405,8 @@ static enum choir_err make_machine(struct courier *courier)
         return CHOIR_ERR_MEMORY;
     settings->id = courier->parts.self->id;
     settings->collusion = roster->c;
+    roster_graph_terms(roster, &settings->graph);
+    settings->suites = courier->suites;
     settings->minimum_cohort = courier->vault.minimum_cohort;
     settings->resend_ms = RESEND_MS;
     settings->heartbeat_ms = HEARTBEAT_MS;
@@ -372,10 +433,12 @@ enum choir_err courier_new(const struct courier_parts *parts, struct courier **o
     courier->sequence = now_unix() << 20; // above every number of an earlier start
     rng_bytes(courier->session, sizeof courier->session);
     courier_say_waits(courier, "the aggregator has not been reached yet");
+    courier->suites = suites_known();
     courier->letter = calloc(1, sizeof *courier->letter);
-    if (courier->letter == NULL)
+    courier->told = locked_new(TOLD_MAX * sizeof *courier->told);
+    if (courier->letter == NULL || courier->told == NULL)
         goto out;
-    err = cargo_new(parts->roster->n_sites, &courier->cargo);
+    err = cargo_new(parts->roster->n_sites, parts->scratch, &courier->cargo);
     if (err == CHOIR_OK)
         err = hello(courier);
     if (err == CHOIR_OK)
@@ -398,6 +461,7 @@ void courier_free(struct courier *courier)
     cargo_free(courier->cargo);
     site_free(courier->machine);
     free(courier->letter);
+    locked_free(courier->told);
     free(courier);
 }
 

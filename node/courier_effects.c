@@ -11,8 +11,6 @@
 #include "train/snapshot.h"
 #include "wire/envelope.h"
 
-enum { SUITES = 1 }; // bit 0: suite 0, masks off
-
 void courier_say_waits(struct courier *courier, const char *text)
 {
     (void)snprintf(courier->waits, sizeof courier->waits, "%s", text);
@@ -54,7 +52,7 @@ static enum choir_err join(struct courier *courier)
     courier->letter->kind = MESSAGE_JOIN;
     memcpy(letter->session, courier->session, sizeof letter->session);
     letter->ledger = courier->vault.head;
-    letter->suites = SUITES;
+    letter->suites = courier->suites;
     (void)snprintf(letter->data_id, sizeof letter->data_id, "%s", courier->vault.data_id);
     (void)snprintf(letter->version, sizeof letter->version, "%s", CHOIR_VERSION);
     return send_own(courier);
@@ -170,6 +168,30 @@ static enum choir_err train(struct courier *courier, const struct site_effect *e
     return courier_ask(courier, &request, 0, file);
 }
 
+// What cannot be masked is told to the machine: the site leaves the attempt, the process goes on.
+static enum choir_err put_masks(struct courier *courier, const struct site_effect *effect)
+{
+    const struct cargo_masks masks = {
+        .n_parameters = effect->mask.n_parameters,
+        .lane_bits = effect->mask.lane_bits,
+        .masks = effect->mask.masks,
+    };
+    struct site_event failed = {.kind = SITE_MASK_FAILED,
+                                .round = effect->mask.round,
+                                .attempt = effect->mask.attempt,
+                                .text = "this site cannot mask its update"};
+    enum choir_err err = cargo_mask(courier->cargo, effect->mask.update.digest, &masks);
+
+    courier->masking.round = effect->mask.round;
+    courier->masking.attempt = effect->mask.attempt;
+    if (err == CHOIR_OK || err == CHOIR_ERR_MEMORY)
+        return err;
+    LOG_EVENT(LOG_ERROR, "masking_failed", log_whole("round", effect->mask.round),
+              log_whole("attempt", effect->mask.attempt), log_err(err));
+    courier_tell(courier, &failed);
+    return CHOIR_OK;
+}
+
 static enum choir_err upload(struct courier *courier, const struct site_effect *effect)
 {
     enum cargo_news news;
@@ -251,11 +273,8 @@ enum choir_err courier_carry_out(struct courier *courier, const struct site_effe
         return fetch_model(courier, effect->hash);
     case SITE_DO_TRAIN:
         return train(courier, effect);
-    case SITE_DO_MASK: // no plan with masks is accepted yet
-        courier_tell(courier, &(struct site_event){.kind = SITE_MASK_FAILED,
-                                                   .round = effect->mask.round,
-                                                   .attempt = effect->mask.attempt});
-        return CHOIR_OK;
+    case SITE_DO_MASK:
+        return put_masks(courier, effect);
     case SITE_DO_UPLOAD:
         return upload(courier, effect);
     case SITE_DO_STOP_UPLOAD:

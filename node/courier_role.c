@@ -181,7 +181,8 @@ static enum choir_err loop(struct connection *connection, const struct roster *r
         struct link_event event;
         uint64_t now;
 
-        err = link_next(connection->link, TICK_MS, &event);
+        err =
+            link_next(connection->link, courier_is_busy(connection->courier) ? 0 : TICK_MS, &event);
         if (err != CHOIR_OK)
             return err;
         now = now_ms();
@@ -215,6 +216,7 @@ static enum choir_err run(struct role *role, struct keyring **keys, struct conne
         return err;
     parts.sign_secret = (*keys)->sign_secret;
     parts.link = connection->link;
+    parts.scratch = role->scratch;
     err = courier_new(&parts, &connection->courier);
     if (err == CHOIR_OK)
         err = link_watch(connection->link, ROLE_PEER);

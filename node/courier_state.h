@@ -36,7 +36,7 @@ struct courier {
     struct courier_parts parts;
     struct site *machine;
     struct site_effects effects;
-    struct site_event told[TOLD_MAX];
+    struct site_event *told; // [TOLD_MAX], in locked memory for its fresh bytes
     size_t n_told;
     struct site_plan plan; // of a SITE_PLAN_CHECKED among them
     struct asked asked[ASKED_MAX];
@@ -46,6 +46,11 @@ struct courier {
     uint8_t session[MESSAGE_NONCE_BYTES];
     struct offer offer;
     struct cargo *cargo;
+    uint32_t suites; // bit k: mask suite k is known here
+    struct {
+        uint64_t round;
+        uint32_t attempt;
+    } masking; // the attempt whose masks are put on
     bool bulk_up;
     uint64_t n_parameters; // of the accepted plan
     char waits[ROLE_TEXT_MAX];

@@ -59,6 +59,7 @@ struct hatch_request {
 struct hatch_terms {
     uint64_t rounds, n_parameters;
     uint32_t lane_bits, min_sites;
+    uint32_t suite;   // of the masks; 0: secure aggregation is off
     struct mark mark; // the stored one of this run
 };
 
