@@ -286,7 +286,7 @@ static enum choir_err take_answer(struct courier *courier, int timeout_ms,
     if (carried < 0)
         return CHOIR_OK;
     if (asked->kind == HATCH_TRAIN && answer->code == MESSAGE_CODE_NONE)
-        return cargo_keep(courier->cargo, &answer->update, courier->plan.suite != 0, carried);
+        return cargo_keep(courier->cargo, &answer->update, answer->terms.suite != 0, carried);
     close(carried);
     return CHOIR_ERR_PEER;
 }

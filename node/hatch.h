@@ -9,7 +9,7 @@
  *   HATCH_PLAN     run, hash, signature + plan file   -> plan terms and mark, or code and text
  *   HATCH_MARK     mark                               -> stored, or code
  *   HATCH_TRAIN    run, round, hash = model, hash2 = plan, + model file
- *                                                    -> digest, root, bytes + update file, or code
+ *                                      -> digest, root or suite, bytes + update file, or code
  *   HATCH_CONSENT  run, round, hash = R2, hash2 = R3  -> stored, or code
  *   HATCH_ERASE    run, round                         -> done
  *   HATCH_BUDGET  hash[0] = 1 for JSON                -> text file (supervisor only)
@@ -72,8 +72,8 @@ struct hatch_answer {
     uint32_t code; // enum message_code; NONE: done
     uint32_t minimum_cohort;
     struct tree_head head;     // of the ledger, in every answer
-    struct hatch_terms terms;  // HATCH_PLAN
-    struct site_update update; // HATCH_TRAIN
+    struct hatch_terms terms;  // HATCH_PLAN; HATCH_TRAIN: the suite
+    struct site_update update; // HATCH_TRAIN; its root only in suite 0
     uint8_t hash[HASH_BYTES];  // HATCH_PLAN: plan hash; HATCH_CONSENT: R2
     char data_id[MESSAGE_DATA_ID_MAX + 1];
     char text[MESSAGE_TEXT_MAX + 1]; // for people, also of other sites: no numbers from data

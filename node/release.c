@@ -7,15 +7,37 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "crypto/merkle.h"
 #include "crypto/rng.h"
 #include "privacy/clip.h"
 #include "privacy/quantize.h"
+#include "train/snapshot.h"
 #include "train/trainer.h"
 #include "wire/bulk.h"
 
 // Rounding the scaled delta to floats may pass the bound by some 1e-7 of it.
 #define FLOAT_ROOM (1.0 - 1e-6)
+
+enum choir_err release_model(const struct plan *plan, int file,
+                             const uint8_t wanted[static HASH_BYTES], uint64_t round, float *params)
+{
+    uint8_t hash[HASH_BYTES], *bytes = NULL;
+    uint64_t made_in;
+    size_t len;
+    enum choir_err err = file_read_fd(file, snapshot_len((size_t)plan->n_params), &bytes, &len);
+
+    if (err != CHOIR_OK)
+        return err;
+    hash_bytes(hash, bytes, len);
+    err = memcmp(hash, wanted, HASH_BYTES) == 0 ? CHOIR_OK : CHOIR_ERR_FORMAT;
+    if (err == CHOIR_OK)
+        err = snapshot_get(bytes, len, plan->hash, (size_t)plan->n_params, params, &made_in);
+    if (err == CHOIR_OK && made_in >= round)
+        err = CHOIR_ERR_FORMAT;
+    free(bytes);
+    return err;
+}
 
 static enum choir_err train(const struct release *release, const float *global, float *delta,
                             struct choir_diag *diag)
@@ -156,24 +178,31 @@ static enum choir_err hash_chunks(int fd, uint64_t bytes, uint8_t (*leaves)[HASH
     return err;
 }
 
-enum choir_err release_root(int fd, uint8_t root[static HASH_BYTES], uint64_t *bytes)
+enum choir_err release_length(int fd, uint64_t *bytes)
 {
     struct stat about;
-    uint8_t(*leaves)[HASH_BYTES];
-    size_t n;
-    enum choir_err err;
 
     if (fstat(fd, &about) != 0 || about.st_size <= 0)
         return CHOIR_ERR_IO;
-    n = bulk_chunks((uint64_t)about.st_size);
+    *bytes = (uint64_t)about.st_size;
+    return CHOIR_OK;
+}
+
+enum choir_err release_root(int fd, uint8_t root[static HASH_BYTES], uint64_t *bytes)
+{
+    uint8_t(*leaves)[HASH_BYTES];
+    size_t n;
+    enum choir_err err = release_length(fd, bytes);
+
+    if (err != CHOIR_OK)
+        return err;
+    n = bulk_chunks(*bytes);
     leaves = calloc(n, sizeof *leaves);
     if (leaves == NULL)
         return CHOIR_ERR_MEMORY;
-    err = hash_chunks(fd, (uint64_t)about.st_size, leaves);
-    if (err == CHOIR_OK) {
+    err = hash_chunks(fd, *bytes, leaves);
+    if (err == CHOIR_OK)
         merkle_root(root, (const uint8_t(*)[HASH_BYTES])leaves, n);
-        *bytes = (uint64_t)about.st_size;
-    }
     free(leaves);
     return err;
 }

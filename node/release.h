@@ -27,6 +27,13 @@ struct release {
     uint64_t round;
 };
 
+/* Copies the model out of the descriptor first: what is checked is what is used. Fails with
+ * CHOIR_ERR_FORMAT if it has another hash, is no model of this plan, or was not made before
+ * `round`; CHOIR_ERR_IO or CHOIR_ERR_MEMORY. */
+CHOIR_MUST_CHECK enum choir_err release_model(const struct plan *plan, int file,
+                                              const uint8_t wanted[static HASH_BYTES],
+                                              uint64_t round, float *params);
+
 /* Trains from `global` [plan->n_params], charges, and gives a read-only descriptor of the charged
  * bytes and their SHA-256. Fails with CHOIR_ERR_FORMAT (training diverged; diag says so; as saying
  * it tells something about the data, the round is charged, with zeros as its update),
@@ -39,5 +46,8 @@ CHOIR_MUST_CHECK enum choir_err release_make(const struct release *release, cons
  * Fails with CHOIR_ERR_IO or CHOIR_ERR_MEMORY. */
 CHOIR_MUST_CHECK enum choir_err release_root(int fd, uint8_t root[static HASH_BYTES],
                                              uint64_t *bytes);
+
+/* The length alone. Fails with CHOIR_ERR_IO. */
+CHOIR_MUST_CHECK enum choir_err release_length(int fd, uint64_t *bytes);
 
 #endif

@@ -16,7 +16,6 @@
 #include "ops/log.h"
 #include "privacy/mechanism.h"
 #include "train/dataset.h"
-#include "train/snapshot.h"
 #include "wire/planseal.h"
 
 /* The plan that was accepted last, for the run it was accepted for. */
@@ -171,6 +170,8 @@ static enum choir_err judge(struct vault *vault, const struct hatch_request *req
         return diag_set(diag, CHOIR_ERR_REFUSED, "plan: sites", "site %s has no part in it",
                         config->name);
     err = site_policy_allows(&config->policy, study->plan, diag);
+    if (err == CHOIR_OK)
+        err = plan_check_collusion(study->plan, vault->parts.roster->c, diag);
     if (err != CHOIR_OK)
         return err;
     err = spend_of_plan(study->plan, study->site, request->run, &study->spend);
@@ -191,6 +192,7 @@ static void give_terms(const struct vault *vault, struct hatch_answer *answer)
     answer->terms.n_parameters = plan->n_params;
     answer->terms.lane_bits = plan->update.lane_bits;
     answer->terms.min_sites = plan->quorum.min_sites;
+    answer->terms.suite = plan_suite(plan);
 }
 
 // Why a plan was refused, as a code that the aggregator can act on.
@@ -375,27 +377,6 @@ static enum choir_err on_mark(struct vault *vault, const struct hatch_request *r
     return err == CHOIR_OK ? CHOIR_OK : broken(answer, err, "storing the mark");
 }
 
-// Copies the model out of the descriptor first: what was checked is what is used.
-static enum choir_err read_model(const struct plan *plan, const struct hatch_request *request,
-                                 int file, float *params)
-{
-    uint8_t hash[HASH_BYTES], *bytes = NULL;
-    uint64_t made_in;
-    size_t len;
-    enum choir_err err = file_read_fd(file, snapshot_len((size_t)plan->n_params), &bytes, &len);
-
-    if (err != CHOIR_OK)
-        return err;
-    hash_bytes(hash, bytes, len);
-    err = memcmp(hash, request->hash, HASH_BYTES) == 0 ? CHOIR_OK : CHOIR_ERR_FORMAT;
-    if (err == CHOIR_OK)
-        err = snapshot_get(bytes, len, plan->hash, (size_t)plan->n_params, params, &made_in);
-    if (err == CHOIR_OK && made_in >= request->round)
-        err = CHOIR_ERR_FORMAT;
-    free(bytes);
-    return err;
-}
-
 static void log_charged(struct vault *vault, const struct hatch_request *request,
                         const uint8_t digest[static HASH_BYTES])
 {
@@ -447,7 +428,7 @@ static enum choir_err train_on(struct vault *vault, const struct hatch_request *
 
     if (global == NULL)
         return CHOIR_ERR_MEMORY;
-    err = read_model(plan, request, file, global);
+    err = release_model(plan, file, request->hash, request->round, global);
     if (err == CHOIR_ERR_FORMAT) {
         hatch_refuse(answer, MESSAGE_CODE_FORMAT, "the model is not the one of this round");
         err = CHOIR_OK;
@@ -472,6 +453,15 @@ static bool may_train(struct vault *vault, const struct hatch_request *request,
     return answer->code == MESSAGE_CODE_NONE;
 }
 
+// What is masked first is not hashed here: the root that the site commits to is that of the masked
+// chunks, and the digest in the charge was taken of the bytes as they were made durable.
+static enum choir_err describe(const struct plan *plan, int file, struct hatch_answer *answer)
+{
+    answer->terms.suite = plan_suite(plan);
+    return answer->terms.suite == 0 ? release_root(file, answer->update.root, &answer->update.bytes)
+                                    : release_length(file, &answer->update.bytes);
+}
+
 static enum choir_err on_train(struct vault *vault, const struct hatch_request *request, int file,
                                struct hatch_answer *answer, int *carried)
 {
@@ -494,7 +484,7 @@ static enum choir_err on_train(struct vault *vault, const struct hatch_request *
         err = CHOIR_OK;
     }
     if (err == CHOIR_OK && *carried >= 0)
-        err = release_root(*carried, answer->update.root, &answer->update.bytes);
+        err = describe(vault->study.plan, *carried, answer);
     return err == CHOIR_OK ? CHOIR_OK : broken(answer, err, "making the update");
 }
 
