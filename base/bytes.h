@@ -6,29 +6,34 @@
 #ifndef CHOIR_BASE_BYTES_H
 #define CHOIR_BASE_BYTES_H
 
+#include <endian.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
+// One store or load each where the machine is little-endian: loops over them run in vectors.
 static inline uint8_t *put_u16(uint8_t *at, uint16_t value)
 {
-    at[0] = (uint8_t)value;
-    at[1] = (uint8_t)(value >> 8);
-    return at + 2;
+    uint16_t little = htole16(value);
+
+    memcpy(at, &little, sizeof little);
+    return at + sizeof little;
 }
 
 static inline uint8_t *put_u32(uint8_t *at, uint32_t value)
 {
-    for (size_t i = 0; i < 4; i++)
-        at[i] = (uint8_t)(value >> (8 * i));
-    return at + 4;
+    uint32_t little = htole32(value);
+
+    memcpy(at, &little, sizeof little);
+    return at + sizeof little;
 }
 
 static inline uint8_t *put_u64(uint8_t *at, uint64_t value)
 {
-    for (size_t i = 0; i < 8; i++)
-        at[i] = (uint8_t)(value >> (8 * i));
-    return at + 8;
+    uint64_t little = htole64(value);
+
+    memcpy(at, &little, sizeof little);
+    return at + sizeof little;
 }
 
 static inline uint8_t *put_f64(uint8_t *at, double value)
@@ -48,17 +53,26 @@ static inline uint8_t *put_bytes(uint8_t *at, const void *from, size_t len)
 
 static inline uint16_t get_u16(const uint8_t *at)
 {
-    return (uint16_t)(at[0] | (unsigned)at[1] << 8);
+    uint16_t little;
+
+    memcpy(&little, at, sizeof little);
+    return le16toh(little);
 }
 
 static inline uint32_t get_u32(const uint8_t *at)
 {
-    return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+    uint32_t little;
+
+    memcpy(&little, at, sizeof little);
+    return le32toh(little);
 }
 
 static inline uint64_t get_u64(const uint8_t *at)
 {
-    return (uint64_t)get_u32(at) | (uint64_t)get_u32(at + 4) << 32;
+    uint64_t little;
+
+    memcpy(&little, at, sizeof little);
+    return le64toh(little);
 }
 
 static inline double get_f64(const uint8_t *at)
