@@ -54,6 +54,8 @@ enum choir_err study_open(const struct roster *roster, const char *models, const
         err = check_signature(study, roster, diag);
     if (err == CHOIR_OK)
         err = match_sites(study, roster, diag);
+    if (err == CHOIR_OK)
+        err = plan_check_collusion(study->plan, roster->c, diag);
     if (err != CHOIR_OK)
         goto out;
     err = global_open(models, study->plan, &study->global);

@@ -98,7 +98,7 @@ def big_model(n_sites, rounds, mechanism):
             federation.add_site(f"site-{i}", path, f"bench-{i}", {
                 "budget": {"epsilon": 1000.0, "delta": 1e-4}, "minimum_noise_multiplier": 0.1,
                 "minimum_cohort": 2, "mechanisms": ["dp-sgd", "none"],
-                "max_parameters": 2000000})
+                "max_parameters": 2000000, "secure_aggregation": "optional"})
         federation.enrol()
         plan = os.path.join(folder, "plan.json")
         write_plan(plan, n_sites, rounds, mechanism)

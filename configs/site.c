@@ -8,6 +8,8 @@
 #define AT(member) offsetof(struct site_config, member)
 
 static const char *const mechanisms[] = {[MECHANISM_NONE] = "none", [MECHANISM_DP_SGD] = "dp-sgd"};
+static const char *const masks[] = {
+    [SITE_MASKS_REQUIRED] = "required", [SITE_MASKS_OPTIONAL] = "optional"};
 static const char *const approvals[] = {"by hash"};
 
 static const struct field data_rows[] = {
@@ -82,6 +84,13 @@ static const struct field policy_rows[] = {
      .offset = AT(policy.max_parameters),
      .min = 1,
      .max = MODEL_MAX_PARAMS},
+    {.name = "secure_aggregation",
+     .help = "required: a plan that lets the aggregator see single updates is refused",
+     .kind = FIELD_WORD,
+     .optional = true,
+     .fallback = SITE_MASKS_REQUIRED,
+     .offset = AT(policy.secure_aggregation),
+     FIELD_WORDS_OF(masks)},
     {.name = "approve",
      .help = "by hash: a person approves each plan by its SHA-256 before it may run",
      .kind = FIELD_WORD,
@@ -197,6 +206,10 @@ enum choir_err site_policy_allows(const struct site_policy *policy, const struct
         return diag_set(diag, CHOIR_ERR_REFUSED, "policy.minimum_noise_multiplier",
                         "the plan's noise multiplier is %g; the site asks for at least %g",
                         plan->privacy.noise_multiplier, policy->minimum_noise_multiplier);
+    if (plan->secure_aggregation == PLAN_OFF && policy->secure_aggregation == SITE_MASKS_REQUIRED)
+        return diag_set(diag, CHOIR_ERR_REFUSED, "policy.secure_aggregation",
+                        "the plan says \"off\": the aggregator would see the update of this site "
+                        "alone; the site says \"required\", also where it says nothing");
     if (plan->quorum.min_sites < policy->minimum_cohort)
         return diag_set(diag, CHOIR_ERR_REFUSED, "policy.minimum_cohort",
                         "the plan lets a round count with %u sites; the site asks for at least %u",

@@ -22,12 +22,15 @@ struct site_data {
     char *test_rows; // file of row numbers kept for the site's own tests, or NULL
 };
 
+enum site_masks { SITE_MASKS_REQUIRED, SITE_MASKS_OPTIONAL };
+
 struct site_policy {
     double epsilon, delta; // the budget of the data set, over all plans
     double minimum_noise_multiplier;
     uint32_t minimum_cohort; // fewest sites whose sum may be made
     uint32_t mechanisms;     // bit (1 << enum mechanism_kind) for each one that is allowed
     uint64_t max_parameters;
+    enum site_masks secure_aggregation; // required where the policy does not name it
 };
 
 struct site_config {

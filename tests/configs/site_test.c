@@ -25,7 +25,8 @@ static const char sample_site[] =
     "    \"minimum_noise_multiplier\": 1,\n"
     "    \"minimum_cohort\": 2,\n"
     "    \"mechanisms\": [\"dp-sgd\"],\n"
-    "    \"max_parameters\": 1000\n"
+    "    \"max_parameters\": 1000,\n"
+    "    \"secure_aggregation\": \"optional\"\n"
     "  }\n"
     "}\n";
 
@@ -207,6 +208,41 @@ static void a_larger_model_is_refused(void **state)
                         "the plan's model has 2801 parameters; the site allows at most 1000");
 }
 
+static void a_plan_without_masks_is_refused_unless_the_site_says_optional(void **state)
+{
+    (void)state;
+    read_policy_and_plan("lenders", "lenders"); // it says "off"
+    assert_int_equal(site->policy.secure_aggregation, SITE_MASKS_OPTIONAL);
+    site->policy.secure_aggregation = SITE_MASKS_REQUIRED;
+    assert_int_equal(site_policy_allows(&site->policy, plan, &diag), CHOIR_ERR_REFUSED);
+    assert_string_equal(diag.place, "policy.secure_aggregation");
+    assert_string_equal(diag.message,
+                        "the plan says \"off\": the aggregator would see the update of this site "
+                        "alone; the site says \"required\", also where it says nothing");
+}
+
+static void a_plan_with_masks_is_always_allowed(void **state)
+{
+    (void)state;
+    read_policy_and_plan("  \"secure_aggregation\": \"off\",\n", "");
+    assert_int_equal(site_policy_allows(&site->policy, plan, &diag), CHOIR_OK);
+    site->policy.secure_aggregation = SITE_MASKS_REQUIRED;
+    assert_int_equal(site_policy_allows(&site->policy, plan, &diag), CHOIR_OK);
+}
+
+static void a_policy_that_does_not_name_masks_requires_them(void **state)
+{
+    char *text = sample_change(sample_site, ",\n    \"secure_aggregation\": \"optional\"", "");
+
+    (void)state;
+    assert_int_equal(read_text(text), CHOIR_OK);
+    free(text);
+    assert_int_equal(site->policy.secure_aggregation, SITE_MASKS_REQUIRED);
+    release(NULL);
+    assert_malformed("\"optional\"", "\"off\"", "15: policy.secure_aggregation",
+                     "allowed: \"required\", \"optional\"");
+}
+
 static void another_mechanism_is_refused(void **state)
 {
     (void)state;
@@ -239,6 +275,9 @@ int main(void)
         TEST(a_plan_with_less_noise_is_refused),
         TEST(a_plan_for_a_smaller_cohort_is_refused),
         TEST(a_larger_model_is_refused),
+        TEST(a_plan_without_masks_is_refused_unless_the_site_says_optional),
+        TEST(a_plan_with_masks_is_always_allowed),
+        TEST(a_policy_that_does_not_name_masks_requires_them),
         TEST(another_mechanism_is_refused),
         TEST(the_sites_of_the_examples_are_read),
     };

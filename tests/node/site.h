@@ -90,6 +90,6 @@ static inline void tested_end(struct tested *tested)
 #define TESTED_POLICY                                                                      \
     "{\"budget\": {\"epsilon\": 3.0, \"delta\": 1e-5}, \"minimum_noise_multiplier\": 0.5," \
     " \"minimum_cohort\": 3, \"mechanisms\": [\"dp-sgd\"], \"max_parameters\": 1000,"      \
-    " \"approve\": \"by hash\"}"
+    " \"secure_aggregation\": \"optional\", \"approve\": \"by hash\"}"
 
 #endif
