@@ -174,9 +174,6 @@ static enum choir_err judge(struct vault *vault, const struct hatch_request *req
         err = plan_check_collusion(study->plan, vault->parts.roster->c, diag);
     if (err != CHOIR_OK)
         return err;
-    err = plan_check_collusion(study->plan, vault->parts.roster->c, diag);
-    if (err != CHOIR_OK)
-        return err;
     err = spend_of_plan(study->plan, study->site, request->run, &study->spend);
     if (err == CHOIR_OK)
         err = spend_ask_run(vault->parts.ledger, &study->spend,
