@@ -15,6 +15,7 @@ static const char address[] = "inproc://zeromq.zap.01"; // fixed by RFC 27
 struct gate {
     zsock_t *handler;
     const struct roster *roster;
+    uint32_t listener; // ROSTER_AGGREGATOR or a relay
 };
 
 enum {
@@ -31,7 +32,13 @@ struct request {
     bool good;
 };
 
-enum choir_err gate_open(const struct roster *roster, struct gate **out)
+/* Who may connect. */
+struct peer {
+    uint32_t id; // 0: nobody
+    const uint8_t *key;
+};
+
+enum choir_err gate_open(const struct roster *roster, uint32_t listener, struct gate **out)
 {
     enum choir_err err = CHOIR_ERR_MEMORY;
     struct gate *gate = calloc(1, sizeof *gate);
@@ -39,6 +46,7 @@ enum choir_err gate_open(const struct roster *roster, struct gate **out)
     if (gate == NULL)
         goto out;
     gate->roster = roster;
+    gate->listener = listener;
     gate->handler = zsock_new(ZMQ_REP);
     if (gate->handler == NULL)
         goto out;
@@ -133,11 +141,11 @@ static bool get_request(void *socket, struct request *request)
     return true;
 }
 
-static void put_user(char user[static USER_MAX], const struct roster_site *site)
+static void put_user(char user[static USER_MAX], const struct peer *peer)
 {
-    int len = snprintf(user, USER_MAX, "%" PRIu32 ":", site->id);
+    int len = snprintf(user, USER_MAX, "%" PRIu32 ":", peer->id);
 
-    hex_put(user + len, site->curve_key, sizeof site->curve_key);
+    hex_put(user + len, peer->key, CURVE_KEY_BYTES);
 }
 
 static bool send_text(void *socket, const char *text, int more)
@@ -145,20 +153,43 @@ static bool send_text(void *socket, const char *text, int more)
     return zmq_send(socket, text, strlen(text), ZMQ_DONTWAIT | more) >= 0;
 }
 
-static void reply(void *socket, const struct request *request, const struct roster_site *site)
+static void reply(void *socket, const struct request *request, const struct peer *peer)
 {
     char user[USER_MAX] = "";
-    const char *code = site == NULL ? "400" : "200";
-    const char *text = site == NULL ? "key not enrolled" : "OK";
+    bool admitted = peer->id != 0;
 
-    if (site != NULL)
-        put_user(user, site);
+    if (admitted)
+        put_user(user, peer);
     if (!send_text(socket, "1.0", ZMQ_SNDMORE) ||
         zmq_send(socket, request->id, request->id_len, ZMQ_DONTWAIT | ZMQ_SNDMORE) < 0 ||
-        !send_text(socket, code, ZMQ_SNDMORE) || !send_text(socket, text, ZMQ_SNDMORE) ||
+        !send_text(socket, admitted ? "200" : "400", ZMQ_SNDMORE) ||
+        !send_text(socket, admitted ? "OK" : "key not enrolled", ZMQ_SNDMORE) ||
         !send_text(socket, user, ZMQ_SNDMORE))
         return; // the connection that asked is gone
     (void)send_text(socket, "", 0);
+}
+
+// The site of this key or id, if the roster has it connect here.
+static struct peer as_site(const struct gate *gate, const struct roster_site *site)
+{
+    return site != NULL && site->relay == gate->listener
+               ? (struct peer){.id = site->id, .key = site->curve_key}
+               : (struct peer){0};
+}
+
+// Relays connect to the aggregator only.
+static struct peer as_relay(const struct gate *gate, const struct roster_relay *relay)
+{
+    return relay != NULL && gate->listener == ROSTER_AGGREGATOR
+               ? (struct peer){.id = relay->id, .key = relay->curve_key}
+               : (struct peer){0};
+}
+
+static struct peer peer_by_key(const struct gate *gate, const uint8_t key[static CURVE_KEY_BYTES])
+{
+    struct peer peer = as_site(gate, roster_by_curve_key(gate->roster, key));
+
+    return peer.id != 0 ? peer : as_relay(gate, roster_relay_by_curve_key(gate->roster, key));
 }
 
 size_t gate_answer(struct gate *gate)
@@ -168,27 +199,31 @@ size_t gate_answer(struct gate *gate)
     size_t n_refused = 0;
 
     while (get_request(socket, &request)) {
-        const struct roster_site *site = NULL;
+        struct peer peer = {0};
 
         if (request.good && roster_is_current(gate->roster, now_unix()))
-            site = roster_by_curve_key(gate->roster, request.key);
-        if (site == NULL)
+            peer = peer_by_key(gate, request.key);
+        if (peer.id == 0)
             n_refused++;
-        reply(socket, &request, site);
+        reply(socket, &request, &peer);
     }
     return n_refused;
 }
 
-const struct roster_site *gate_site(const struct gate *gate, const char *user_id)
+uint32_t gate_peer(const struct gate *gate, const char *user_id)
 {
-    const struct roster_site *site;
+    struct peer peer;
     char expected[USER_MAX];
+    uint32_t id;
 
     if (user_id == NULL || !roster_is_current(gate->roster, now_unix()))
-        return NULL;
-    site = roster_by_id(gate->roster, (uint32_t)strtoul(user_id, NULL, 10));
-    if (site == NULL)
-        return NULL;
-    put_user(expected, site);
-    return strcmp(expected, user_id) == 0 ? site : NULL;
+        return 0;
+    id = (uint32_t)strtoul(user_id, NULL, 10);
+    peer = as_site(gate, roster_by_id(gate->roster, id));
+    if (peer.id == 0)
+        peer = as_relay(gate, roster_relay_by_id(gate->roster, id));
+    if (peer.id == 0)
+        return 0;
+    put_user(expected, &peer);
+    return strcmp(expected, user_id) == 0 ? peer.id : 0;
 }

@@ -10,23 +10,16 @@
 #include "crypto/rng.h"
 #include "wire/gate.h"
 #include "wire/plug.h"
+#include "wire/route.h"
 #include "wire/selftest.h"
 
 enum {
-    ROUTE_BYTES = 5, // what a ROUTER gives to peers that choose no routing id: ours do not
     RECONNECT_MS = 500,
     RECONNECT_MAX_MS = 60000,
     CONTROL_QUEUE = 64,
     BULK_QUEUE = 24, // above the credits of a transfer, so that it never fills
     HELLO_MS = 20,   // how soon a greeting that could not be sent is tried again
     WAIT_MAX = LINK_WATCH_MAX + 1 + 2 * LINK_CHANNELS,
-};
-
-// Where a site can be reached: it changes with every connection.
-struct route {
-    uint32_t site;
-    bool known[LINK_CHANNELS];
-    uint8_t id[LINK_CHANNELS][ROUTE_BYTES];
 };
 
 // The state of one connection of a connecting link.
@@ -43,7 +36,9 @@ struct link {
     struct gate *gate; // listening side only
     struct plug plug[LINK_CHANNELS];
     char endpoint[LINK_CHANNELS][ROSTER_ENDPOINT_MAX];
-    struct route *routes;            // listening side: [roster.n_sites], in its order
+    uint32_t listener;               // whose door this is
+    bool crowd;                      // a relay is at the other end, or this is one
+    struct route *routes;            // listening side: roster.sites, then roster.relays
     struct line line[LINK_CHANNELS]; // connecting side
     uint32_t pause_ms, longest_ms;   // connecting side: before trying again
     int watched[LINK_WATCH_MAX];
@@ -67,11 +62,18 @@ static size_t largest(const struct link *link, enum link_channel channel, bool i
 
 static const char *endpoint_of(const struct link_settings *settings, enum link_channel channel)
 {
-    const struct roster_aggregator *aggregator = &settings->roster->aggregator;
+    const char *wanted = channel == LINK_CONTROL ? settings->control : settings->bulk;
 
-    if (channel == LINK_CONTROL)
-        return settings->control != NULL ? settings->control : aggregator->control;
-    return settings->bulk != NULL ? settings->bulk : aggregator->bulk;
+    return wanted != NULL ? wanted
+                          : door_of(settings->roster, settings->listener).endpoint[channel];
+}
+
+// Control letters of a whole relay's sites come through one connection.
+static int queue_of(const struct link *link, enum link_channel channel)
+{
+    size_t sites = link->crowd && channel == LINK_CONTROL ? 2 * link->roster.n_sites : 0;
+
+    return queue[channel] + (int)sites;
 }
 
 static enum choir_err link_new(const struct link_settings *settings, struct choir_diag *diag,
@@ -84,6 +86,9 @@ static enum choir_err link_new(const struct link_settings *settings, struct choi
                  "the roster is not valid today (expired or not yet valid)");
         return CHOIR_ERR_REFUSED;
     }
+    if (door_of(settings->roster, settings->listener).curve_key == NULL)
+        return diag_set(diag, CHOIR_ERR_FORMAT, settings->roster->name,
+                        "there is no such relay on the roster");
     link = calloc(1, sizeof *link);
     if (link == NULL)
         return CHOIR_ERR_MEMORY;
@@ -92,6 +97,9 @@ static enum choir_err link_new(const struct link_settings *settings, struct choi
         link_close(link);
         return CHOIR_ERR_MEMORY;
     }
+    link->listener = settings->listener;
+    link->crowd =
+        settings->relay || (settings->listener == ROSTER_AGGREGATOR && link->roster.n_relays > 0);
     plug_prepare();
     *out = link;
     return CHOIR_OK;
@@ -107,7 +115,7 @@ static enum choir_err listen_on(struct link *link, const struct link_settings *s
         .public_key = public_key,
         .secret_key = settings->curve_secret,
         .message_max = largest(link, channel, true),
-        .queue = queue[channel],
+        .queue = queue_of(link, channel),
     };
     size_t len = sizeof link->endpoint[channel];
     enum choir_err err;
@@ -125,38 +133,41 @@ static enum choir_err listen_on(struct link *link, const struct link_settings *s
     return CHOIR_OK;
 }
 
-static struct route *routes_of(const struct roster *roster)
+static enum choir_err check_key(const struct link_settings *settings, struct choir_diag *diag)
 {
-    struct route *routes = calloc(roster->n_sites + 1, sizeof *routes); // never of size 0
+    struct door door = door_of(settings->roster, settings->listener);
+    uint8_t public_key[CURVE_KEY_BYTES];
 
-    for (size_t i = 0; routes != NULL && i < roster->n_sites; i++)
-        routes[i].site = roster->sites[i].id;
-    return routes;
+    curve_public(public_key, settings->curve_secret);
+    if (door.curve_key != NULL && memcmp(public_key, door.curve_key, CURVE_KEY_BYTES) == 0)
+        return CHOIR_OK;
+    return diag_set(diag, CHOIR_ERR_FORMAT, settings->roster->name,
+                    settings->listener == ROSTER_AGGREGATOR
+                        ? "the transport key is not the aggregator's of this roster"
+                        : "the transport key is not the relay's of this roster");
 }
 
 enum choir_err link_listen(const struct link_settings *settings, struct choir_diag *diag,
                            struct link **out)
 {
-    uint8_t public_key[CURVE_KEY_BYTES];
     struct link *link = NULL;
-    enum choir_err err;
+    enum choir_err err = check_key(settings, diag);
 
-    curve_public(public_key, settings->curve_secret);
-    if (memcmp(public_key, settings->roster->aggregator.curve_key, CURVE_KEY_BYTES) != 0)
-        return diag_set(diag, CHOIR_ERR_FORMAT, settings->roster->name,
-                        "the transport key is not the aggregator's of this roster");
-    err = link_new(settings, diag, &link);
+    if (err == CHOIR_OK)
+        err = link_new(settings, diag, &link);
     if (err != CHOIR_OK)
         return err;
     plug_expect_peers(link->roster.n_sites);
-    link->routes = routes_of(&link->roster);
-    err = link->routes == NULL ? CHOIR_ERR_MEMORY : gate_open(&link->roster, &link->gate);
+    link->routes = route_new(&link->roster);
+    err = link->routes == NULL ? CHOIR_ERR_MEMORY
+                               : gate_open(&link->roster, link->listener, &link->gate);
     if (err == CHOIR_ERR_IO)
         diag_set(diag, err, "inproc", "this process already has a listening link");
     for (int i = 0; i < LINK_CHANNELS && err == CHOIR_OK; i++)
         err = listen_on(link, settings, (enum link_channel)i, diag);
     for (int i = 0; i < LINK_CHANNELS && err == CHOIR_OK; i++)
-        err = selftest_gate(link->gate, link->endpoint[i], link->roster.aggregator.curve_key, diag);
+        err = selftest_gate(link->gate, link->endpoint[i],
+                            door_of(&link->roster, link->listener).curve_key, diag);
     if (err != CHOIR_OK) {
         link_close(link);
         return err;
@@ -182,9 +193,9 @@ static enum choir_err connect_to(struct link *link, const struct link_settings *
         .endpoint = link->endpoint[channel],
         .public_key = public_key,
         .secret_key = settings->curve_secret,
-        .server_key = link->roster.aggregator.curve_key,
+        .server_key = door_of(&link->roster, link->listener).curve_key,
         .message_max = largest(link, channel, true),
-        .queue = queue[channel],
+        .queue = queue_of(link, channel),
         .reconnect_ms = with_jitter(link->pause_ms),
         .reconnect_max_ms = link->longest_ms,
     };
@@ -241,13 +252,6 @@ const char *link_endpoint(const struct link *link, enum link_channel channel)
     return link->endpoint[channel];
 }
 
-static struct route *route_of(const struct link *link, uint32_t site)
-{
-    const struct roster_site *found = roster_by_id(&link->roster, site);
-
-    return found == NULL ? NULL : &link->routes[found - link->roster.sites];
-}
-
 enum choir_err link_set_roster(struct link *link, const struct roster *roster)
 {
     struct roster copy = {0};
@@ -256,18 +260,13 @@ enum choir_err link_set_roster(struct link *link, const struct roster *roster)
 
     if (err != CHOIR_OK)
         return err;
-    routes = routes_of(&copy);
+    routes = route_new(&copy);
     if (routes == NULL) {
         roster_release(&copy);
         return CHOIR_ERR_MEMORY;
     }
-    for (size_t i = 0; i < copy.n_sites && link->routes != NULL; i++) {
-        const struct roster_site *before = roster_by_id(&link->roster, copy.sites[i].id);
-
-        if (before != NULL &&
-            memcmp(before->curve_key, copy.sites[i].curve_key, CURVE_KEY_BYTES) == 0)
-            routes[i] = link->routes[before - link->roster.sites];
-    }
+    if (link->routes != NULL)
+        route_keep(link->routes, &link->roster, routes, &copy);
     free(link->routes);
     link->routes = routes;
     roster_release(&link->roster);
@@ -406,7 +405,7 @@ static bool receive_frame(struct link *link, void *socket)
 static bool learn_route(struct link *link, uint32_t site, enum link_channel channel,
                         const uint8_t id[static ROUTE_BYTES])
 {
-    struct route *route = route_of(link, site);
+    struct route *route = route_of(link->routes, &link->roster, site);
 
     if (route == NULL ||
         (route->known[channel] && memcmp(route->id[channel], id, ROUTE_BYTES) == 0))
@@ -421,13 +420,13 @@ static bool learn_route(struct link *link, uint32_t site, enum link_channel chan
 static bool admit(struct link *link, enum link_channel channel,
                   const uint8_t id[static ROUTE_BYTES], struct link_event *event)
 {
-    const struct roster_site *site = gate_site(link->gate, zmq_msg_gets(&link->message, "User-Id"));
+    uint32_t peer = gate_peer(link->gate, zmq_msg_gets(&link->message, "User-Id"));
     bool is_new;
 
-    if (site == NULL)
+    if (peer == 0)
         return false;
-    is_new = learn_route(link, site->id, channel, id);
-    *event = (struct link_event){.kind = LINK_MESSAGE, .channel = channel, .site = site->id};
+    is_new = learn_route(link, peer, channel, id);
+    *event = (struct link_event){.kind = LINK_MESSAGE, .channel = channel, .site = peer};
     if (zmq_msg_size(&link->message) > 0)
         return true;
     event->kind = LINK_UP;
@@ -556,9 +555,19 @@ enum choir_err link_next(struct link *link, uint32_t timeout_ms, struct link_eve
     return CHOIR_OK;
 }
 
+enum choir_err link_wait(struct link *a, struct link *b, uint32_t timeout_ms)
+{
+    zmq_pollitem_t items[2 * WAIT_MAX] = {0};
+    uint64_t wait_ms = connect_again(b, connect_again(a, timeout_ms));
+    size_t n = list_items(a, items);
+
+    n += list_items(b, items + n);
+    return zmq_poll(items, (int)n, (long)wait_ms) < 0 && errno != EINTR ? CHOIR_ERR_IO : CHOIR_OK;
+}
+
 static enum choir_err send_to_site(struct link *link, uint32_t site, enum link_channel channel)
 {
-    struct route *route = route_of(link, site);
+    struct route *route = route_of(link->routes, &link->roster, site);
 
     if (route == NULL || !route->known[channel])
         return CHOIR_ERR_PEER;

@@ -3,6 +3,7 @@
  * Two connections each: `control` for small messages that must never wait, `bulk` for chunks.
  * The aggregator listens and admits only keys of the roster (gate.h); which site a message
  * came from is what the handshake proved, not what the message says. Sites only connect out.
+ * A relay does both: it listens for its sites and connects to the aggregator.
  *
  * Sending never blocks and never proves delivery: answers of the other side do. A link has
  * the program's one event loop: link_next() waits for messages, changes of the connection
@@ -19,6 +20,7 @@
 #ifndef CHOIR_WIRE_LINK_H
 #define CHOIR_WIRE_LINK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +28,7 @@
 #include "wire/bulk.h"
 #include "wire/endpoint.h"
 #include "wire/envelope.h"
+#include "wire/relay.h"
 #include "wire/roster.h"
 
 struct link;
@@ -34,7 +37,7 @@ enum link_channel { LINK_CONTROL, LINK_BULK, LINK_CHANNELS };
 
 enum {
     LINK_WATCH_MAX = 16, // extra file descriptors
-    LINK_CONTROL_MAX = ENVELOPE_BYTES_MAX,
+    LINK_CONTROL_MAX = RELAY_FRAME_MAX,
     // From a site, whose largest message is SHARES: what waits in the queues of a thousand sites
     // takes memory of the aggregator.
     LINK_CONTROL_UP_MAX = 96 << 10,
@@ -57,7 +60,7 @@ enum link_event_kind {
 struct link_event {
     enum link_event_kind kind;
     enum link_channel channel;
-    uint32_t site;        // listening side: who; connecting side: ROSTER_AGGREGATOR
+    uint32_t site;        // listening side: which site or relay; connecting side: ROSTER_AGGREGATOR
     const uint8_t *bytes; // LINK_MESSAGE: good until the next call on this link
     size_t len;
     int fd;
@@ -73,15 +76,17 @@ struct link_counts {
 struct link_settings {
     const struct roster *roster; // copied
     const uint8_t *curve_secret; // CURVE_KEY_BYTES, own secret key; not kept after the call
-    const char *control, *bulk;  // endpoints instead of the roster's; NULL: the roster's
-    uint32_t reconnect_ms;       // connecting side: first pause; 0: 500, randomly up to twice
-    uint32_t reconnect_max_ms;   // longest pause; 0: 60 000
+    uint32_t listener; // the end that listens, here or there: ROSTER_AGGREGATOR or a relay's id
+    const char *control, *bulk; // endpoints instead of the listener's in the roster; NULL: those
+    bool relay;                 // connecting side: many sites speak through this link
+    uint32_t reconnect_ms;      // connecting side: first pause; 0: 500, randomly up to twice
+    uint32_t reconnect_max_ms;  // longest pause; 0: 60 000
 };
 
 /* Listens, and then tries both ports with a key that nobody knows: if that key is let in, the
  * start fails. Port "*" takes a free one (link_endpoint). On CHOIR_OK *out is to be closed.
  * Fails with CHOIR_ERR_IO (address busy: diag names it), CHOIR_ERR_FORMAT (endpoint; the key
- * is not the aggregator's of the roster), CHOIR_ERR_REFUSED (the roster has expired),
+ * is not the listener's of the roster), CHOIR_ERR_REFUSED (the roster has expired),
  * CHOIR_ERR_FORGED (the self-test got in) or CHOIR_ERR_MEMORY. */
 CHOIR_MUST_CHECK enum choir_err link_listen(const struct link_settings *settings,
                                             struct choir_diag *diag, struct link **out);
@@ -111,6 +116,10 @@ void link_unwatch(struct link *link, int fd);
  * gives LINK_TIMEOUT at once. Fails with CHOIR_ERR_IO. */
 CHOIR_MUST_CHECK enum choir_err link_next(struct link *link, uint32_t timeout_ms,
                                           struct link_event *event);
+
+/* Waits up to `timeout_ms` until one of two links of this thread has something to look at with
+ * link_next(), which is then called on each with a timeout of 0. Fails with CHOIR_ERR_IO. */
+CHOIR_MUST_CHECK enum choir_err link_wait(struct link *a, struct link *b, uint32_t timeout_ms);
 
 /* Queues one message; `site` is ROSTER_AGGREGATOR on the connecting side. Fails with
  * CHOIR_ERR_AGAIN (not connected, or its queue is full: try later), CHOIR_ERR_PEER (that site
