@@ -56,19 +56,24 @@ static enum choir_err connect_sealed(const struct membership *member, const stru
 {
     char control[ROSTER_ENDPOINT_MAX], bulk[ROSTER_ENDPOINT_MAX];
     const struct roster_aggregator *aggregator = &member->roster.aggregator;
+    const struct roster_relay *relay = roster_relay_by_id(&member->roster, member->self->relay);
+    const char *door[LINK_CHANNELS] = {relay == NULL ? aggregator->control : relay->control,
+                                       relay == NULL ? aggregator->bulk : relay->bulk};
     struct link_settings settings = {.roster = &member->roster,
                                      .curve_secret = keys->curve_secret,
+                                     .listener = member->self->relay,
                                      .control = control,
                                      .bulk = bulk};
     struct choir_diag diag = {0};
     bool complete;
-    enum choir_err err = endpoint_resolve(aggregator->control, control);
+    enum choir_err err = endpoint_resolve(door[LINK_CONTROL], control);
 
     if (err == CHOIR_OK)
-        err = endpoint_resolve(aggregator->bulk, bulk);
+        err = endpoint_resolve(door[LINK_BULK], bulk);
     if (err != CHOIR_OK) {
-        (void)complain(err, aggregator->control,
-                       "the aggregator's address in the roster cannot be resolved");
+        (void)complain(err, door[LINK_CONTROL],
+                       relay == NULL ? "the aggregator's address in the roster cannot be resolved"
+                                     : "the relay's address in the roster cannot be resolved");
         return CHOIR_ERR_AGAIN; // the name server may be back soon
     }
     err = seal_files(-1, &complete);
