@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/folder.h"
 #include "base/hex.h"
+#include "base/pages.h"
 #include "privacy/quantize.h"
 #include "train/model.h"
 #include "train/server.h"
@@ -52,7 +53,7 @@ enum choir_err global_open(const char *folder, const struct plan *plan, struct g
     if (err != CHOIR_OK)
         goto out;
     err = CHOIR_ERR_MEMORY;
-    global->params = calloc(plan->n_params, sizeof *global->params);
+    global->params = pages_calloc(plan->n_params, sizeof *global->params);
     global->part = malloc(SEGMENT_BYTES_MAX);
     if (global->params == NULL || global->part == NULL)
         goto out;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/pages.h"
 #include "crypto/merkle.h"
 #include "crypto/rng.h"
 #include "privacy/clip.h"
@@ -125,7 +126,7 @@ enum choir_err release_make(const struct release *release, const float *global, 
 {
     size_t n = (size_t)release->plan->n_params;
     float weight = (float)plan_weight(release->plan, release->site);
-    float *delta = calloc(n, sizeof *delta);
+    float *delta = pages_calloc(n, sizeof *delta);
     enum choir_err err;
 
     if (delta == NULL)

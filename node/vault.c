@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/hex.h"
+#include "base/pages.h"
 #include "node/channel.h"
 #include "node/page.h"
 #include "node/release.h"
@@ -423,7 +424,7 @@ static enum choir_err train_on(struct vault *vault, const struct hatch_request *
                                struct hatch_answer *answer, int *fd)
 {
     const struct plan *plan = vault->study.plan;
-    float *global = calloc((size_t)plan->n_params, sizeof *global);
+    float *global = pages_calloc((size_t)plan->n_params, sizeof *global);
     enum choir_err err;
 
     if (global == NULL)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/pages.h"
 #include "train/kernel.h"
 
 enum choir_err optimizer_init(struct optimizer *optimizer, const struct optimizer_spec *spec,
@@ -11,12 +12,12 @@ enum choir_err optimizer_init(struct optimizer *optimizer, const struct optimize
 {
     *optimizer = (struct optimizer){.spec = *spec, .n = n};
     if (spec->kind != OPTIMIZER_SGD) {
-        optimizer->first = calloc(n, sizeof *optimizer->first);
+        optimizer->first = pages_calloc(n, sizeof *optimizer->first);
         if (optimizer->first == NULL)
             return CHOIR_ERR_MEMORY;
     }
     if (spec->kind == OPTIMIZER_ADAM) {
-        optimizer->second = calloc(n, sizeof *optimizer->second);
+        optimizer->second = pages_calloc(n, sizeof *optimizer->second);
         if (optimizer->second == NULL) {
             optimizer_release(optimizer);
             return CHOIR_ERR_MEMORY;

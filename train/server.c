@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/pages.h"
 
 enum { STATE_VERSION = 1, STATE_HEAD_BYTES = 4 + 4 + 8 };
 
@@ -43,8 +44,8 @@ enum choir_err server_new(const struct server_spec *spec, size_t n, struct serve
     server->spec = *spec;
     server->n = n;
     if (spec->kind != SERVER_FEDAVG) {
-        server->first = calloc(n, sizeof *server->first);
-        server->second = calloc(n, sizeof *server->second);
+        server->first = pages_calloc(n, sizeof *server->first);
+        server->second = pages_calloc(n, sizeof *server->second);
         if (server->first == NULL || server->second == NULL) {
             server_free(server);
             return CHOIR_ERR_MEMORY;

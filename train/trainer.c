@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/pages.h"
 #include "privacy/mechanism.h"
 #include "train/kernel.h"
 #include "train/logit.h"
@@ -120,8 +121,8 @@ static enum choir_err take_memory(struct trainer *trainer)
     enum choir_err err;
 
     trainer->chosen = calloc(trainer->dataset->n, sizeof *trainer->chosen);
-    trainer->sum = calloc(trainer->n_params, sizeof *trainer->sum);
-    trainer->grad = calloc(trainer->n_params, sizeof *trainer->grad);
+    trainer->sum = pages_calloc(trainer->n_params, sizeof *trainer->sum);
+    trainer->grad = pages_calloc(trainer->n_params, sizeof *trainer->grad);
     if (trainer->chosen == NULL || trainer->sum == NULL || trainer->grad == NULL)
         return CHOIR_ERR_MEMORY;
     err = optimizer_init(&trainer->optimizer, &trainer->training.optimizer, trainer->n_params);
