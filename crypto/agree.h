@@ -17,6 +17,7 @@
 #ifndef CHOIR_CRYPTO_AGREE_H
 #define CHOIR_CRYPTO_AGREE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -24,6 +25,10 @@
 #include "crypto/hash.h"
 
 enum { AGREE_SECRET_BYTES = 32 };
+
+/* Whether a public key is of low order: its shared secrets are 0 whoever agrees with it. For the
+ * whole list of such keys; no agreement is made. */
+bool agree_is_weak(const uint8_t public_key[static CURVE_KEY_BYTES]);
 
 /* X25519 of the own secret key and another's public key. Not a key yet: derive one from it. */
 CHOIR_MUST_CHECK enum choir_err agree_shared(uint8_t shared[static AGREE_SECRET_BYTES],

@@ -7,10 +7,13 @@
 #include <sodium.h>
 
 #include "base/bytes.h"
+#include "crypto/hkdf.h"
 #include "crypto/rng.h"
 
 static_assert((int)SHAMIR_SCALAR_BYTES == (int)crypto_core_ristretto255_SCALARBYTES,
               "one scalar of libsodium");
+static_assert((int)SHAMIR_WIDE_BYTES == (int)crypto_core_ristretto255_NONREDUCEDSCALARBYTES,
+              "what libsodium reduces");
 
 // The library's arithmetic leaves operands behind on the stack, this deep at most; whoever handled
 // secrets wipes there at the end. Compilers too put parts of what they copy there; such steps stand
@@ -32,6 +35,13 @@ struct shamir_set {
 void shamir_random(uint8_t secret[static SHAMIR_SCALAR_BYTES])
 {
     crypto_core_ristretto255_scalar_random(secret);
+}
+
+void shamir_reduce(uint8_t scalar[static SHAMIR_SCALAR_BYTES],
+                   const uint8_t wide[static SHAMIR_WIDE_BYTES])
+{
+    crypto_core_ristretto255_scalar_reduce(scalar, wide);
+    sodium_stackzero(STACK_USED);
 }
 
 bool shamir_is_canonical(const uint8_t scalar[static SHAMIR_SCALAR_BYTES])
@@ -80,9 +90,21 @@ static uint64_t x_of(uint32_t site)
 // Uniform in Z_l: 512 random bits, so that the remainder favours none by more than 2^-259.
 static void random_scalar(struct scalar *scalar)
 {
-    uint8_t wide[crypto_core_ristretto255_NONREDUCEDSCALARBYTES];
+    uint8_t wide[SHAMIR_WIDE_BYTES];
 
     rng_bytes(wide, sizeof wide);
+    crypto_core_ristretto255_scalar_reduce(scalar->bytes, wide);
+    sodium_memzero(wide, sizeof wide);
+}
+
+// Coefficient k of the polynomial that `seed` determines.
+static void derived_scalar(struct scalar *scalar, const uint8_t *seed, size_t k)
+{
+    static const char label[] = "coefficient";
+    uint8_t info[sizeof label - 1 + 4], wide[SHAMIR_WIDE_BYTES];
+
+    (void)put_u32(put_bytes(info, label, sizeof label - 1), (uint32_t)k);
+    hkdf_expand(HKDF_SHA256, wide, sizeof wide, seed, info, sizeof info);
     crypto_core_ristretto255_scalar_reduce(scalar->bytes, wide);
     sodium_memzero(wide, sizeof wide);
 }
@@ -121,17 +143,22 @@ APART static void evaluate(struct scalar *value, const struct scalar *coefficien
     }
 }
 
-// A random polynomial of n coefficients whose value at 0 is `secret`.
+// A polynomial of n coefficients whose value at 0 is `secret`; random, or by `seed` if not NULL.
 APART static void draw(struct scalar *coefficients, size_t n,
-                       const uint8_t secret[static SHAMIR_SCALAR_BYTES])
+                       const uint8_t secret[static SHAMIR_SCALAR_BYTES], const uint8_t *seed)
 {
     memcpy(coefficients[0].bytes, secret, SHAMIR_SCALAR_BYTES);
-    for (size_t k = 1; k < n; k++)
-        random_scalar(&coefficients[k]);
+    for (size_t k = 1; k < n; k++) {
+        if (seed == NULL)
+            random_scalar(&coefficients[k]);
+        else
+            derived_scalar(&coefficients[k], seed, k);
+    }
 }
 
-enum choir_err shamir_split(const uint8_t secret[static SHAMIR_SCALAR_BYTES], size_t threshold,
-                            const uint32_t *sites, size_t n, struct shamir_share *shares)
+static enum choir_err split(const uint8_t secret[static SHAMIR_SCALAR_BYTES], const uint8_t *seed,
+                            size_t threshold, const uint32_t *sites, size_t n,
+                            struct shamir_share *shares)
 {
     enum choir_err err = check_sites(sites, n, threshold);
     struct scalar *coefficients = NULL, share;
@@ -143,7 +170,7 @@ enum choir_err shamir_split(const uint8_t secret[static SHAMIR_SCALAR_BYTES], si
     coefficients = sodium_allocarray(threshold, sizeof *coefficients);
     if (coefficients == NULL)
         return CHOIR_ERR_MEMORY;
-    draw(coefficients, threshold, secret);
+    draw(coefficients, threshold, secret, seed);
     for (size_t i = 0; i < n; i++) {
         evaluate(&share, coefficients, threshold, x_of(sites[i]));
         memcpy(shares[i].bytes, share.bytes, SHAMIR_SCALAR_BYTES);
@@ -152,6 +179,19 @@ enum choir_err shamir_split(const uint8_t secret[static SHAMIR_SCALAR_BYTES], si
     sodium_free(coefficients); // wipes
     sodium_stackzero(STACK_USED);
     return CHOIR_OK;
+}
+
+enum choir_err shamir_split(const uint8_t secret[static SHAMIR_SCALAR_BYTES], size_t threshold,
+                            const uint32_t *sites, size_t n, struct shamir_share *shares)
+{
+    return split(secret, NULL, threshold, sites, n, shares);
+}
+
+enum choir_err shamir_split_seeded(const uint8_t secret[static SHAMIR_SCALAR_BYTES],
+                                   const uint8_t seed[static SHAMIR_SEED_BYTES], size_t threshold,
+                                   const uint32_t *sites, size_t n, struct shamir_share *shares)
+{
+    return split(secret, seed, threshold, sites, n, shares);
 }
 
 // Product over all k != skip of (x - x_k). These are below 2^32 each, so at least two of them go

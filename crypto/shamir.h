@@ -21,6 +21,8 @@
 
 enum {
     SHAMIR_SCALAR_BYTES = 32,
+    SHAMIR_WIDE_BYTES = 64,
+    SHAMIR_SEED_BYTES = 32,
     SHAMIR_SITES_MAX = 1000,
     SHAMIR_TRIES_MAX = 4096, // lists of T sites that shamir_recover() tries at most
 };
@@ -34,6 +36,11 @@ struct shamir_set;
 /* A secret that nobody can predict, uniform in Z_l without 0. */
 void shamir_random(uint8_t secret[static SHAMIR_SCALAR_BYTES]);
 
+/* `wide`, read as a number of 512 bits little-endian, mod l: uniform in Z_l but for 2^-259 if
+ * `wide` is uniform. Constant time. */
+void shamir_reduce(uint8_t scalar[static SHAMIR_SCALAR_BYTES],
+                   const uint8_t wide[static SHAMIR_WIDE_BYTES]);
+
 /* Whether `scalar` is below l. Constant time. */
 bool shamir_is_canonical(const uint8_t scalar[static SHAMIR_SCALAR_BYTES]);
 
@@ -44,6 +51,13 @@ bool shamir_is_canonical(const uint8_t scalar[static SHAMIR_SCALAR_BYTES]);
 CHOIR_MUST_CHECK enum choir_err shamir_split(const uint8_t secret[static SHAMIR_SCALAR_BYTES],
                                              size_t threshold, const uint32_t *sites, size_t n,
                                              struct shamir_share *shares);
+
+/* The same with a polynomial that `seed`, which nobody else knows and which is used for one secret,
+ * determines: its coefficient k = 1 .. threshold - 1 is HKDF-Expand(seed, "coefficient" || k) with k
+ * as 32 bits little-endian, 64 bytes, reduced as by shamir_reduce(). */
+CHOIR_MUST_CHECK enum choir_err shamir_split_seeded(
+    const uint8_t secret[static SHAMIR_SCALAR_BYTES], const uint8_t seed[static SHAMIR_SEED_BYTES],
+    size_t threshold, const uint32_t *sites, size_t n, struct shamir_share *shares);
 
 /* Prepares for restoring what these `n` sites, at least `threshold`, hold shares of. On CHOIR_OK
  * *out is the caller's, to be freed with shamir_set_free(). Fails like shamir_split(). */

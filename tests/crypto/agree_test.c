@@ -102,6 +102,10 @@ static void keys_of_low_order_are_refused_everywhere(void **state)
         const uint8_t *secret_key = sites[0].secret_key;
 
         put_hex(point, low[i]);
+        assert_true(agree_is_weak(point));
+        point[8] ^= 4;
+        assert_false(agree_is_weak(point));
+        point[8] ^= 4;
         assert_int_equal(agree_shared(made, secret_key, point), CHOIR_ERR_FORMAT);
         assert_int_equal(agree_pair_seed(made, secret_key, point, salt, 1, 2), CHOIR_ERR_FORMAT);
         assert_int_equal(agree_share_key(made, secret_key, point, salt, 1, 2), CHOIR_ERR_FORMAT);

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "base/hex.h"
+#include "crypto/hkdf.h"
 #include "crypto/rng.h"
 
 enum { BYTES = SHAMIR_SCALAR_BYTES, MOST = 40, DRAWS = 25600 };
@@ -85,6 +86,35 @@ static void every_choice_of_enough_shares_restores_the_secret(void **state)
                 shamir_set_free(set);
             }
         }
+}
+
+static void a_seed_determines_the_polynomial(void **state)
+{
+    static const uint8_t seed[SHAMIR_SEED_BYTES] = {1}, other_seed[SHAMIR_SEED_BYTES] = {2};
+    uint8_t secret[BYTES], c[BYTES], wide[SHAMIR_WIDE_BYTES];
+    struct shamir_share shares[7], again[7], others[7];
+    struct shamir_set *set = NULL;
+
+    (void)state;
+    shamir_random(secret);
+    assert_int_equal(shamir_split_seeded(secret, seed, 4, some_sites, 7, shares), CHOIR_OK);
+    assert_int_equal(shamir_split_seeded(secret, seed, 4, some_sites, 7, again), CHOIR_OK);
+    assert_int_equal(shamir_split_seeded(secret, other_seed, 4, some_sites, 7, others), CHOIR_OK);
+    assert_memory_equal(shares, again, sizeof shares);
+    for (size_t i = 0; i < 7; i++)
+        assert_memory_not_equal(shares[i].bytes, others[i].bytes, BYTES);
+    assert_int_equal(shamir_set_new(some_sites, 7, 4, &set), CHOIR_OK);
+    assert_true(shamir_is_consistent(set, shares));
+    assert_int_equal(shamir_combine(set, shares, wide), CHOIR_OK);
+    assert_memory_equal(wide, secret, BYTES);
+    shamir_set_free(set);
+
+    memset(secret, 0, BYTES); // then the share at x = 1, of site 0, is the coefficient itself
+    assert_int_equal(shamir_split_seeded(secret, seed, 2, (const uint32_t[]){0, 5}, 2, shares),
+                     CHOIR_OK);
+    hkdf_expand(HKDF_SHA256, wide, sizeof wide, seed, "coefficient\1\0\0", 15);
+    shamir_reduce(c, wide);
+    assert_memory_equal(shares[0].bytes, c, BYTES);
 }
 
 // T - 1 shares, taken as if T - 1 were enough, give something else.
@@ -331,6 +361,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_choice_of_enough_shares_restores_the_secret),
+        cmocka_unit_test(a_seed_determines_the_polynomial),
         cmocka_unit_test(one_share_too_few_gives_another_secret),
         cmocka_unit_test(one_share_too_few_is_uniform),
         cmocka_unit_test(one_set_of_sites_restores_many_secrets),
