@@ -120,6 +120,27 @@ static void a_folder_that_others_may_write_to_is_refused(void **state)
     assert_int_equal(home_open("/nonexistent/choir", &again), CHOIR_ERR_MISSING);
 }
 
+static void a_scratch_file_has_no_name_and_can_be_given_none(void **state)
+{
+    char path[64];
+    struct stat about;
+    int first, second;
+
+    (void)state;
+    assert_int_equal(home_scratch(home.fd[HOME_STATE], &first), CHOIR_OK);
+    assert_int_equal(home_scratch(home.fd[HOME_STATE], &second), CHOIR_OK);
+    assert_int_equal(fstat(first, &about), 0);
+    assert_int_equal(about.st_nlink, 0);
+    assert_int_equal(about.st_mode & 0777, 0600);
+    assert_int_equal(pwrite(first, "x", 1, 0), 1);
+    assert_int_equal(fstat(second, &about), 0);
+    assert_int_equal(about.st_size, 0); // each its own
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", first);
+    assert_int_not_equal(linkat(AT_FDCWD, path, home.fd[HOME_STATE], "kept", AT_SYMLINK_FOLLOW), 0);
+    close(first);
+    close(second);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, open_home, close_home)
 
 int main(void)
@@ -130,6 +151,7 @@ int main(void)
         TEST(a_changed_mark_is_found_out),
         TEST(a_plan_counts_only_under_its_own_hash),
         TEST(offered_plans_cannot_fill_the_disk),
+        TEST(a_scratch_file_has_no_name_and_can_be_given_none),
         TEST(a_folder_that_others_may_write_to_is_refused),
     };
 

@@ -22,6 +22,11 @@
 
 #include <cmocka.h>
 
+#include "crypto/locked.h"
+#include "crypto/maskset.h"
+#include "crypto/rng.h"
+#include "node/home.h"
+
 /* Everything here runs in a child, because a seal cannot be taken off again. */
 typedef bool deed(int folder);
 
@@ -29,13 +34,14 @@ enum { DONE = 0, NOT_DONE = 1, NOT_SEALED = 2, NO_LANDLOCK = 3 };
 
 static char folder_path[] = "/tmp/choir-seal-XXXXXX";
 static char data_path[64];
+static int scratch; // of a courier
 
 static int make_folder(void **state)
 {
     FILE *data;
 
     (void)state;
-    if (mkdtemp(folder_path) == NULL)
+    if (mkdtemp(folder_path) == NULL || rng_start() != CHOIR_OK)
         return -1;
     (void)snprintf(data_path, sizeof data_path, "%s/data.csv", folder_path);
     data = fopen(data_path, "w");
@@ -198,6 +204,32 @@ static bool uses_memory_files(int folder)
 
     (void)folder;
     return fd >= 0 && pwrite(fd, "x", 1, 0) == 1 && pread(fd, &back, 1, 0) == 1 && back == 'x';
+}
+
+// What a courier does for secure aggregation: secrets in locked memory, every suite of masks, and
+// the file that it was handed before it was sealed.
+static bool masks_into_its_scratch_file(int folder)
+{
+    struct maskset *set = NULL;
+    bool done = true;
+
+    (void)folder;
+    for (uint16_t suite = MASK_AES256; suite <= MASK_CHACHA20; suite++) {
+        uint8_t *lanes = locked_new(4096);
+        struct mask *worker = NULL;
+
+        if (lanes == NULL || maskset_new(suite, 1, &set) != CHOIR_OK ||
+            mask_open(suite, &worker) != CHOIR_OK)
+            return false;
+        maskset_add(set, MASK_ADD, lanes);
+        maskset_apply(set, worker, 0, 32, 0, lanes, 4096);
+        done = done && ftruncate(scratch, 0) == 0 && pwrite(scratch, lanes, 4096, 0) == 4096 &&
+               pread(scratch, lanes, 4096, 0) == 4096 && ftruncate(scratch, 0) == 0;
+        mask_close(worker);
+        maskset_free(set);
+        locked_free(lanes);
+    }
+    return done;
 }
 
 // True if the call was let through: then the test fails, whatever it came to.
@@ -446,6 +478,18 @@ static void a_sealed_courier_connects_outward_and_only_that(void **state)
     assert_int_equal(sealed(SEAL_COURIER, uses_memory_files, false), DONE);
 }
 
+static void a_sealed_courier_masks_into_the_file_it_was_handed(void **state)
+{
+    int folder = open(folder_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    (void)state;
+    assert_int_equal(home_scratch(folder, &scratch), CHOIR_OK);
+    close(folder);
+    assert_int_equal(sealed(SEAL_COURIER, masks_into_its_scratch_file, false), DONE);
+    assert_int_equal(filtered(SEAL_COURIER, masks_into_its_scratch_file), DONE);
+    close(scratch);
+}
+
 static void the_seal_holds_for_threads_that_run_already(void **state)
 {
     int status;
@@ -489,6 +533,7 @@ int main(void)
         cmocka_unit_test(a_sealed_courier_cannot_open_the_data_file),
         cmocka_unit_test(the_filter_alone_keeps_a_courier_from_every_file),
         cmocka_unit_test(a_sealed_courier_connects_outward_and_only_that),
+        cmocka_unit_test(a_sealed_courier_masks_into_the_file_it_was_handed),
         cmocka_unit_test(the_seal_holds_for_threads_that_run_already),
     };
 
