@@ -13,7 +13,8 @@
  * not in V1: else leaving honest neighbours out of V1 would lower the threshold to what the
  * colluding ones hold.
  *
- * Pure values: copied freely, nothing to release. Source: SA1, section 3.2.
+ * The parameters stand for c of up to a fifth of the sites and a tenth of them dropping at random; with
+ * more, a round may be lost (never opened wrongly). Pure values: copied freely, nothing to release. Source: SA1, section 3.2.
  */
 #ifndef CHOIR_ROUND_GRAPH_H
 #define CHOIR_ROUND_GRAPH_H
