@@ -22,6 +22,9 @@ struct annals {
     uint64_t closed;                     // its newest round with a model
     uint64_t opened_unix;                // when its first round was opened; 0: not yet
     struct annals_step opened, survived; // newest attempts noted
+    uint16_t suite;                      // of the masks of the newest attempt
+    uint64_t proven;                     // the round that `proof_hash` is of; 0: none
+    uint8_t proof_hash[HASH_BYTES];
     struct entry entry;
     struct journal_record record;
     struct message message;
@@ -43,11 +46,14 @@ static enum choir_err note(void *context, uint64_t index, const struct entry *en
         annals->closed = 0;
         annals->opened_unix = 0;
         annals->opened = annals->survived = (struct annals_step){0};
+        annals->suite = 0;
+        annals->proven = 0;
         break;
     case ENTRY_ROUND_OPEN:
         if (annals->opened_unix == 0)
             annals->opened_unix = entry->time;
         annals->opened = (struct annals_step){entry->step.round, entry->step.attempt};
+        annals->suite = entry->step.suite;
         break;
     case ENTRY_SURVIVORS:
         annals->survived = (struct annals_step){entry->step.round, entry->step.attempt};
@@ -198,6 +204,9 @@ static enum choir_err round_open(struct annals *annals, const uint8_t run[static
     step->attempt = effect->opened.attempt;
     memcpy(step->model_hash, model, HASH_BYTES);
     memcpy(step->transcript, effect->opened.r0, HASH_BYTES);
+    step->suite = effect->opened.suite;
+    step->threshold = effect->opened.threshold;
+    step->minimum = effect->opened.minimum;
     put_sites(step, effect->opened.sites, NULL);
     return append(annals);
 }
@@ -232,8 +241,18 @@ static enum choir_err round_close(struct annals *annals,
     memcpy(step->sum_hash, effect->closed.sum_hash, HASH_BYTES);
     memcpy(step->model_hash, effect->closed.model_hash, HASH_BYTES);
     step->missing_ppm = effect->closed.missing_ppm;
+    step->suite = annals->suite;
+    memcpy(step->revealed_hash, effect->closed.revealed_hash, HASH_BYTES);
+    if (annals->proven == effect->closed.round)
+        memcpy(step->proof_hash, annals->proof_hash, HASH_BYTES);
     put_sites(step, effect->closed.sites, digests);
     return append(annals);
+}
+
+void annals_prove(struct annals *annals, uint64_t round, const uint8_t hash[static HASH_BYTES])
+{
+    annals->proven = round;
+    memcpy(annals->proof_hash, hash, HASH_BYTES);
 }
 
 enum choir_err annals_effect(struct annals *annals, const uint8_t run[static MESSAGE_RUN_BYTES],
@@ -284,6 +303,7 @@ static enum choir_err catch_up_close(struct annals *annals)
     effect.closed.attempt = close->attempt;
     memcpy(effect.closed.sum_hash, said->sum_hash, HASH_BYTES);
     memcpy(effect.closed.model_hash, said->model_hash, HASH_BYTES);
+    memcpy(effect.closed.revealed_hash, said->revealed_hash, HASH_BYTES);
     effect.closed.missing_ppm = said->missing_ppm;
     effect.closed.sites = &said->participants;
     return annals_effect(annals, annals->run, said->model_hash, &effect, NULL);
@@ -301,6 +321,44 @@ enum choir_err annals_catch_up(struct annals *annals, const uint8_t roster_hash[
     if (annals->record.kind == JOURNAL_CLOSE)
         return catch_up_close(annals);
     return CHOIR_OK;
+}
+
+/* Rounds of one run, while the log is read. */
+struct recounting {
+    const uint8_t *run;
+    annals_visit *visit;
+    void *context;
+    struct annals_round round; // as it was opened
+};
+
+static enum choir_err recount(void *context, uint64_t index, const struct entry *entry)
+{
+    struct recounting *recounting = context;
+    struct annals_round *round = &recounting->round;
+    const struct entry_step *step = &entry->step;
+
+    (void)index;
+    if ((entry->kind != ENTRY_ROUND_OPEN && entry->kind != ENTRY_ROUND_CLOSE) ||
+        memcmp(step->run, recounting->run, MESSAGE_RUN_BYTES) != 0)
+        return CHOIR_OK;
+    if (entry->kind == ENTRY_ROUND_OPEN) {
+        *round = (struct annals_round){.round = step->round,
+                                       .attempt = step->attempt,
+                                       .suite = step->suite,
+                                       .minimum = step->minimum,
+                                       .n_opened = step->n_sites};
+        return CHOIR_OK;
+    }
+    round->n_summed = step->n_sites;
+    return recounting->visit(recounting->context, round);
+}
+
+enum choir_err annals_rounds(struct annals *annals, const uint8_t run[static MESSAGE_RUN_BYTES],
+                             annals_visit *visit, void *context)
+{
+    struct recounting recounting = {.run = run, .visit = visit, .context = context};
+
+    return fedlog_each(annals->log, recount, &recounting);
 }
 
 enum choir_err annals_export(struct annals *annals, const char *path)

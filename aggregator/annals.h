@@ -39,6 +39,24 @@ CHOIR_MUST_CHECK enum choir_err annals_effect(struct annals *annals,
                                               const struct gather_effect *effect,
                                               const uint8_t (*digests)[HASH_BYTES]);
 
+/* What the ROUND_CLOSE of this round will say of its proof (round/proof.h): the SHA-256 of the file,
+ * which is durable. Before the CLOSED effect or the journaled record that closes the round. */
+void annals_prove(struct annals *annals, uint64_t round, const uint8_t hash[static HASH_BYTES]);
+
+/* A round that was closed with a model, as the log has it. */
+struct annals_round {
+    uint64_t round;
+    uint32_t attempt;
+    uint16_t suite;            // of the masks; 0: off
+    uint32_t minimum;          // U_min; 0 with masks off
+    size_t n_opened, n_summed; // sites of V0 and of U
+};
+typedef enum choir_err annals_visit(void *context, const struct annals_round *round);
+/* Every closed round of the run, in order; stops at the first `visit` that is not CHOIR_OK. */
+CHOIR_MUST_CHECK enum choir_err annals_rounds(struct annals *annals,
+                                              const uint8_t run[static MESSAGE_RUN_BYTES],
+                                              annals_visit *visit, void *context);
+
 /* When the first round of the newest run was opened, seconds since 1970; 0: not yet. */
 uint64_t annals_opened_unix(const struct annals *annals);
 

@@ -24,6 +24,14 @@ static void code_u8(struct codec *codec, uint8_t *value)
         *value = view_u8(&codec->from);
 }
 
+static void code_u16(struct codec *codec, uint16_t *value)
+{
+    if (codec->writing)
+        buf_u16(&codec->to, *value);
+    else
+        *value = view_u16(&codec->from);
+}
+
 static void code_u32(struct codec *codec, uint32_t *value)
 {
     if (codec->writing)
@@ -163,7 +171,24 @@ static void code_round(struct codec *codec, struct entry_step *step)
     codec->bad |= step->round < 1 || step->round > ENTRY_ROUND_MAX || step->attempt < 1;
 }
 
-static void code_step(struct codec *codec, struct entry_step *step, enum entry_kind kind)
+// What a round with masks on has beside.
+static void code_masked(struct codec *codec, struct entry_step *step, enum entry_kind kind)
+{
+    code_u16(codec, &step->suite);
+    codec->bad |= step->suite == 0;
+    if (kind == ENTRY_ROUND_OPEN) {
+        code_u32(codec, &step->threshold);
+        code_u32(codec, &step->minimum);
+        codec->bad |= step->threshold < 1 || step->minimum < step->threshold ||
+                      step->minimum > ENTRY_SITES_MAX;
+    } else {
+        code_bytes(codec, step->proof_hash, sizeof step->proof_hash);
+        code_bytes(codec, step->revealed_hash, sizeof step->revealed_hash);
+    }
+}
+
+static void code_step(struct codec *codec, struct entry_step *step, enum entry_kind kind,
+                      uint8_t version)
 {
     code_bytes(codec, step->run, sizeof step->run);
     if (kind == ENTRY_RUN_START) {
@@ -189,14 +214,27 @@ static void code_step(struct codec *codec, struct entry_step *step, enum entry_k
     } else {
         code_bytes(codec, step->transcript, sizeof step->transcript);
     }
+    if (version == ENTRY_VERSION_MASKED)
+        code_masked(codec, step, kind);
     code_sites(codec, step, kind == ENTRY_ROUND_CLOSE);
+}
+
+// Without masks an entry is what it was before there were any.
+static uint8_t version_of(const struct entry *entry)
+{
+    bool can = entry->kind == ENTRY_ROUND_OPEN || entry->kind == ENTRY_ROUND_CLOSE;
+
+    return can && entry->step.suite != 0 ? ENTRY_VERSION_MASKED : ENTRY_VERSION;
 }
 
 static void code_entry(struct codec *codec, struct entry *entry)
 {
-    code_choice(codec, ENTRY_VERSION, ENTRY_VERSION, ENTRY_VERSION);
+    uint8_t version = code_choice(codec, version_of(entry), ENTRY_VERSION, ENTRY_VERSION_MASKED);
+
     entry->kind = code_choice(codec, entry->kind, ENTRY_GENESIS, ENTRY_RUN_END);
     code_u64(codec, &entry->time);
+    codec->bad |= version == ENTRY_VERSION_MASKED && entry->kind != ENTRY_ROUND_OPEN &&
+                  entry->kind != ENTRY_ROUND_CLOSE;
     if (codec->bad)
         return;
     switch (entry->kind) {
@@ -216,7 +254,7 @@ static void code_entry(struct codec *codec, struct entry *entry)
     case ENTRY_SURVIVORS:
     case ENTRY_ROUND_CLOSE:
     case ENTRY_RUN_END:
-        code_step(codec, &entry->step, entry->kind);
+        code_step(codec, &entry->step, entry->kind, version);
         return;
     }
     codec->bad = true; // a number between the kinds

@@ -18,6 +18,7 @@
 
 enum {
     ENTRY_VERSION = 1,
+    ENTRY_VERSION_MASKED = 2, // ROUND_OPEN and ROUND_CLOSE with masks on
     ENTRY_RUN_BYTES = 16,
     ENTRY_ID_BYTES = 16,     // of a federation
     ENTRY_NAME_MAX = 64,     // a data id or a name, with its terminating zero
@@ -77,18 +78,23 @@ struct entry_site {
 
 /* One struct for the log's entries about a run; each kind uses the fields that it names. */
 struct entry_step {
-    uint8_t run[ENTRY_RUN_BYTES];    // every kind
-    uint8_t plan_hash[HASH_BYTES];   // RUN_START
-    uint64_t round;                  // ROUND_OPEN, SURVIVORS, ROUND_CLOSE; RUN_END: rounds closed
-    uint32_t attempt;                // ROUND_OPEN, SURVIVORS, ROUND_CLOSE
-    uint8_t roster_hash[HASH_BYTES]; // RUN_START
-    uint8_t model_hash[HASH_BYTES];  // every kind but SURVIVORS: the model before (RUN_START,
-                                     // ROUND_OPEN) or after (ROUND_CLOSE, RUN_END)
-    uint8_t transcript[HASH_BYTES];  // ROUND_OPEN: R0; SURVIVORS: R3
-    uint8_t sum_hash[HASH_BYTES];    // ROUND_CLOSE: SHA-256 of the opened sum
-    uint32_t missing_ppm;            // ROUND_CLOSE: public nominal data not heard, at most 10^6
-    enum entry_outcome outcome;      // RUN_END
-    size_t n_sites;                  // ROUND_OPEN: V0, SURVIVORS and ROUND_CLOSE: U; ids ascending
+    uint8_t run[ENTRY_RUN_BYTES];      // every kind
+    uint8_t plan_hash[HASH_BYTES];     // RUN_START
+    uint64_t round;                    // ROUND_OPEN, SURVIVORS, ROUND_CLOSE; RUN_END: rounds closed
+    uint32_t attempt;                  // ROUND_OPEN, SURVIVORS, ROUND_CLOSE
+    uint8_t roster_hash[HASH_BYTES];   // RUN_START
+    uint8_t model_hash[HASH_BYTES];    // every kind but SURVIVORS: the model before (RUN_START,
+                                       // ROUND_OPEN) or after (ROUND_CLOSE, RUN_END)
+    uint8_t transcript[HASH_BYTES];    // ROUND_OPEN: R0; SURVIVORS: R3
+    uint8_t sum_hash[HASH_BYTES];      // ROUND_CLOSE: SHA-256 of the opened sum
+    uint16_t suite;                    // ROUND_OPEN, ROUND_CLOSE: of the masks; 0: off, and then
+                                       // none of the next four are in the entry
+    uint32_t threshold, minimum;       // ROUND_OPEN: T, U_min
+    uint8_t proof_hash[HASH_BYTES];    // ROUND_CLOSE: SHA-256 of the proof file (round/proof.h)
+    uint8_t revealed_hash[HASH_BYTES]; // ROUND_CLOSE: of the secrets that were revealed
+    uint32_t missing_ppm;              // ROUND_CLOSE: public nominal data not heard, at most 10^6
+    enum entry_outcome outcome;        // RUN_END
+    size_t n_sites; // ROUND_OPEN: V0, SURVIVORS and ROUND_CLOSE: U; ids ascending
     struct entry_site sites[ENTRY_SITES_MAX];
 };
 

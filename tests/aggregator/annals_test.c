@@ -199,33 +199,89 @@ static void the_export_has_the_digest_of_each_vector(void **state)
     annals_close(annals);
 }
 
-static void the_log_says_what_share_was_missing(void **state)
+// The last entry of the log, exported.
+static void last_entry(const struct sample *sample, struct annals *annals, struct entry *last)
 {
-    struct sample *sample = *state;
-    struct annals *annals = open_annals(sample);
-    struct gather_effect open = opened(1, 1), close = closed(1);
     struct ledgerfile file;
-    struct entry last;
     uint8_t *bytes = NULL;
     size_t len = 0;
     char path[128];
 
-    start_run(annals, sample);
-    tell(annals, &open);
-    close.closed.missing_ppm = 250000;
-    tell(annals, &close);
     sample_path(sample, "federation.log", path);
     assert_int_equal(annals_export(annals, path), CHOIR_OK);
     assert_int_equal(file_read(path, 1 << 20, &bytes, &len), CHOIR_OK);
     assert_int_equal(ledgerfile_read(bytes, len, &file), CHOIR_OK);
     assert_int_equal(
-        entry_decode(file.lines[file.n_lines - 1].bytes, file.lines[file.n_lines - 1].len, &last),
+        entry_decode(file.lines[file.n_lines - 1].bytes, file.lines[file.n_lines - 1].len, last),
         CHOIR_OK);
+    ledgerfile_free(&file);
+    free(bytes);
+}
+
+static void the_log_says_what_share_was_missing(void **state)
+{
+    struct annals *annals = open_annals(*state);
+    struct gather_effect open = opened(1, 1), close = closed(1);
+    struct entry last;
+
+    start_run(annals, *state);
+    tell(annals, &open);
+    close.closed.missing_ppm = 250000;
+    tell(annals, &close);
+    last_entry(*state, annals, &last);
     assert_int_equal(last.kind, ENTRY_ROUND_CLOSE);
     assert_int_equal(last.step.missing_ppm, 250000);
     assert_int_equal(last.step.n_sites, SAMPLE_SITES);
-    ledgerfile_free(&file);
-    free(bytes);
+    annals_close(annals);
+}
+
+static enum choir_err keep_round(void *context, const struct annals_round *round)
+{
+    *(struct annals_round *)context = *round;
+    return CHOIR_OK;
+}
+
+static void a_round_with_masks_names_its_terms_and_its_proof(void **state)
+{
+    static const uint8_t proof[HASH_BYTES] = {0x66}, none[HASH_BYTES];
+    struct annals *annals = open_annals(*state);
+    struct gather_effect open = opened(1, 2), close = closed(1), next = opened(2, 1);
+    struct annals_round round = {0};
+    struct entry last;
+
+    start_run(annals, *state);
+    open.opened.suite = next.opened.suite = 3;
+    open.opened.threshold = next.opened.threshold = 2;
+    open.opened.minimum = next.opened.minimum = 3;
+    tell(annals, &open);
+    last_entry(*state, annals, &last);
+    assert_int_equal(last.step.suite, 3);
+    assert_int_equal(last.step.threshold, 2);
+    assert_int_equal(last.step.minimum, 3);
+
+    annals_close(annals);
+    annals = open_annals(*state);
+    annals_prove(annals, 1, proof);
+    memset(close.closed.revealed_hash, 0x77, HASH_BYTES);
+    close.closed.attempt = 2;
+    tell(annals, &close);
+    last_entry(*state, annals, &last);
+    assert_int_equal(last.step.suite, 3);
+    assert_memory_equal(last.step.proof_hash, proof, HASH_BYTES);
+    assert_memory_equal(last.step.revealed_hash, close.closed.revealed_hash, HASH_BYTES);
+    assert_int_equal(annals_rounds(annals, run_id, keep_round, &round), CHOIR_OK);
+    assert_int_equal(round.round, 1);
+    assert_int_equal(round.attempt, 2);
+    assert_int_equal(round.suite, 3);
+    assert_int_equal(round.minimum, 3);
+    assert_int_equal(round.n_opened, SAMPLE_SITES);
+    assert_int_equal(round.n_summed, SAMPLE_SITES);
+
+    tell(annals, &next); // the proof of round 1 is not that of round 2
+    close = closed(2);
+    tell(annals, &close);
+    last_entry(*state, annals, &last);
+    assert_memory_equal(last.step.proof_hash, none, HASH_BYTES);
     annals_close(annals);
 }
 
@@ -255,6 +311,7 @@ int main(void)
         TEST(a_close_that_only_the_journal_has_is_caught_up_once),
         TEST(the_export_has_the_digest_of_each_vector),
         TEST(the_log_says_what_share_was_missing),
+        TEST(a_round_with_masks_names_its_terms_and_its_proof),
         TEST(the_log_of_another_federation_is_not_opened),
     };
 

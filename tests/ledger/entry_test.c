@@ -34,6 +34,19 @@ static struct entry close_of_round(void)
     return entry;
 }
 
+static struct entry masked(enum entry_kind kind)
+{
+    struct entry entry = close_of_round();
+
+    entry.kind = kind;
+    entry.step.suite = 1;
+    entry.step.threshold = 3;
+    entry.step.minimum = 4;
+    memset(entry.step.proof_hash, 0x33, HASH_BYTES);
+    memset(entry.step.revealed_hash, 0x44, HASH_BYTES);
+    return entry;
+}
+
 static void every_kind_reads_back_as_written(void **state)
 {
     static const enum entry_kind kinds[] = {ENTRY_GENESIS,   ENTRY_RESERVE,     ENTRY_COMMIT,
@@ -77,6 +90,57 @@ static void fields_survive(void **state)
     assert_memory_equal(&back.spend.events[0].noise_multiplier,
                         &entry.spend.events[0].noise_multiplier, sizeof(double));
     assert_memory_equal(back.spend.update_digest, entry.spend.update_digest, HASH_BYTES);
+}
+
+static void rounds_with_masks_say_so_and_others_stay_as_they_were(void **state)
+{
+    struct entry plain = close_of_round(), entry = masked(ENTRY_ROUND_OPEN), back;
+    size_t len = 0;
+
+    (void)state;
+    assert_int_equal(entry_encode(&entry, bytes, sizeof bytes, &len), CHOIR_OK);
+    assert_int_equal(bytes[0], ENTRY_VERSION_MASKED);
+    assert_int_equal(entry_decode(bytes, len, &back), CHOIR_OK);
+    assert_int_equal(back.step.suite, 1);
+    assert_int_equal(back.step.threshold, 3);
+    assert_int_equal(back.step.minimum, 4);
+
+    entry = masked(ENTRY_ROUND_CLOSE);
+    assert_int_equal(entry_encode(&entry, bytes, sizeof bytes, &len), CHOIR_OK);
+    assert_int_equal(entry_decode(bytes, len, &back), CHOIR_OK);
+    assert_int_equal(back.step.suite, 1);
+    assert_memory_equal(back.step.proof_hash, entry.step.proof_hash, HASH_BYTES);
+    assert_memory_equal(back.step.revealed_hash, entry.step.revealed_hash, HASH_BYTES);
+    for (size_t cut = 0; cut < len; cut++)
+        assert_int_equal(entry_decode(bytes, cut, &back), CHOIR_ERR_FORMAT);
+
+    entry = masked(ENTRY_SURVIVORS); // there is nothing to say about masks here
+    assert_int_equal(entry_encode(&entry, bytes, sizeof bytes, &len), CHOIR_OK);
+    assert_int_equal(bytes[0], ENTRY_VERSION);
+    bytes[0] = ENTRY_VERSION_MASKED;
+    assert_int_equal(entry_decode(bytes, len, &back), CHOIR_ERR_FORMAT);
+
+    assert_int_equal(entry_encode(&plain, bytes, sizeof bytes, &len), CHOIR_OK);
+    assert_int_equal(bytes[0], ENTRY_VERSION);
+}
+
+static void terms_of_masks_out_of_range_are_refused(void **state)
+{
+    struct entry low = masked(ENTRY_ROUND_OPEN), none = low, high = low, back;
+    size_t len = 0;
+
+    (void)state;
+    low.step.minimum = 2; // below T
+    none.step.threshold = 0;
+    high.step.minimum = ENTRY_SITES_MAX + 1;
+    assert_int_equal(entry_encode(&low, bytes, sizeof bytes, &len), CHOIR_ERR_FORMAT);
+    assert_int_equal(entry_encode(&none, bytes, sizeof bytes, &len), CHOIR_ERR_FORMAT);
+    assert_int_equal(entry_encode(&high, bytes, sizeof bytes, &len), CHOIR_ERR_FORMAT);
+    // suite 0 has an encoding of its own, the one of version 1
+    low = masked(ENTRY_ROUND_CLOSE);
+    assert_int_equal(entry_encode(&low, bytes, sizeof bytes, &len), CHOIR_OK);
+    bytes[1 + 1 + 8 + 16 + 8 + 4 + 32 + 32 + 4] = 0;
+    assert_int_equal(entry_decode(bytes, len, &back), CHOIR_ERR_FORMAT);
 }
 
 static void an_entry_cut_anywhere_is_refused(void **state)
@@ -140,6 +204,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_kind_reads_back_as_written),
         cmocka_unit_test(fields_survive),
+        cmocka_unit_test(rounds_with_masks_say_so_and_others_stay_as_they_were),
+        cmocka_unit_test(terms_of_masks_out_of_range_are_refused),
         cmocka_unit_test(an_entry_cut_anywhere_is_refused),
         cmocka_unit_test(sites_out_of_order_are_refused),
         cmocka_unit_test(values_out_of_range_are_refused),
