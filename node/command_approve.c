@@ -8,7 +8,9 @@
 #include "base/hex.h"
 #include "configs/explain.h"
 #include "node/books.h"
+#include "node/cohort.h"
 #include "node/command.h"
+#include "node/membership.h"
 #include "node/spend.h"
 #include "node/supervisor.h"
 #include "ops/control.h"
@@ -84,6 +86,20 @@ static enum choir_err explain_budget(const struct proposal *proposal, struct cho
     return err;
 }
 
+// What the plan's page cannot know: the roster says how many sites may collude.
+static void explain_masks(const struct proposal *proposal)
+{
+    char text[COHORT_TEXT_MAX];
+    struct cohort cohort;
+    uint32_t collusion;
+
+    if (!membership_collusion(proposal->config, &collusion))
+        return;
+    cohort = cohort_of_plan(proposal->plan, &proposal->config->policy, collusion);
+    cohort_text(&cohort, text);
+    printf("\nIn this federation: %s\n", text);
+}
+
 static enum choir_err confirm(const struct command_line *line, struct choir_diag *diag)
 {
     char answer[16] = "";
@@ -133,6 +149,7 @@ int command_approve(const struct command_line *line)
     if (err == CHOIR_OK)
         err = plan_explain(proposal.plan, stdout);
     if (err == CHOIR_OK) {
+        explain_masks(&proposal);
         printf("\n");
         err = explain_budget(&proposal, &diag);
     }

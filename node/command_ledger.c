@@ -8,6 +8,7 @@
 #include "base/folder.h"
 #include "node/books.h"
 #include "node/command.h"
+#include "node/membership.h"
 #include "node/page.h"
 #include "node/supervisor.h"
 #include "ops/control.h"
@@ -49,12 +50,14 @@ int command_status(const struct command_line *line)
 static enum choir_err read_page(const struct site_config *config, bool json, char **text,
                                 struct choir_diag *diag)
 {
+    uint32_t collusion;
+    bool known = membership_collusion(config, &collusion);
     struct books books;
     enum choir_err err = books_open(config, &books, diag);
 
     if (err != CHOIR_OK)
         return err;
-    err = page_budget(books.ledger, config, &books.home, json, text);
+    err = page_budget(books.ledger, config, known ? &collusion : NULL, &books.home, json, text);
     books_close(&books);
     return err;
 }

@@ -200,6 +200,12 @@ static enum choir_err on_connection(struct courier *courier, enum link_channel c
     return step_kind(courier, up ? SITE_LINK_UP : SITE_LINK_DOWN);
 }
 
+static void take_terms(struct courier *courier, const struct hatch_terms *terms)
+{
+    courier->n_parameters = terms->n_parameters;
+    courier->cohort = terms->cohort;
+}
+
 static void plan_answered(struct courier *courier, const struct hatch_answer *answer)
 {
     struct site_plan *plan = &courier->plan;
@@ -210,7 +216,7 @@ static void plan_answered(struct courier *courier, const struct hatch_answer *an
         .rounds = answer->terms.rounds,
         .n_parameters = answer->terms.n_parameters,
         .lane_bits = (uint16_t)answer->terms.lane_bits,
-        .suite = (uint16_t)answer->terms.suite,
+        .suite = (uint16_t)answer->terms.cohort.suite,
         .min_sites = answer->terms.min_sites,
         .mark = answer->terms.mark,
     };
@@ -218,7 +224,7 @@ static void plan_answered(struct courier *courier, const struct hatch_answer *an
     memcpy(plan->plan_hash, answer->hash, HASH_BYTES);
     (void)snprintf(plan->text, sizeof plan->text, "%s", answer->text);
     if (plan->accepted)
-        courier->n_parameters = plan->n_parameters;
+        take_terms(courier, &answer->terms);
     courier_say_waits(courier, plan->text);
     if (plan->code == MESSAGE_CODE_NOT_APPROVED) {
         courier->offer.again_ms = courier->now_ms + ASK_AGAIN_MS;
@@ -286,7 +292,8 @@ static enum choir_err take_answer(struct courier *courier, int timeout_ms,
     if (carried < 0)
         return CHOIR_OK;
     if (asked->kind == HATCH_TRAIN && answer->code == MESSAGE_CODE_NONE)
-        return cargo_keep(courier->cargo, &answer->update, answer->terms.suite != 0, carried);
+        return cargo_keep(courier->cargo, &answer->update, answer->terms.cohort.suite != 0,
+                          carried);
     close(carried);
     return CHOIR_ERR_PEER;
 }
@@ -471,5 +478,6 @@ void courier_report(const struct courier *courier, struct role_report *report)
     report->magic = ROLE_MAGIC;
     report->ready = true;
     site_status_get(courier->machine, &report->status);
+    report->cohort = courier->cohort;
     (void)snprintf(report->waits, sizeof report->waits, "%s", courier->waits);
 }

@@ -53,6 +53,7 @@ struct courier {
     } masking; // the attempt whose masks are put on
     bool bulk_up;
     uint64_t n_parameters; // of the accepted plan
+    struct cohort cohort;  //
     char waits[ROLE_TEXT_MAX];
     struct message *letter; // for JOIN and LEAVE
     uint8_t body[1024];

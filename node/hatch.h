@@ -24,6 +24,7 @@
 #include "base/err.h"
 #include "crypto/hash.h"
 #include "crypto/sign.h"
+#include "node/cohort.h"
 #include "round/site.h"
 #include "wire/message.h"
 
@@ -59,8 +60,8 @@ struct hatch_request {
 struct hatch_terms {
     uint64_t rounds, n_parameters;
     uint32_t lane_bits, min_sites;
-    uint32_t suite;   // of the masks; 0: secure aggregation is off
-    struct mark mark; // the stored one of this run
+    struct cohort cohort; // with the suite of the masks
+    struct mark mark;     // the stored one of this run
 };
 
 struct hatch_answer {

@@ -67,3 +67,16 @@ void membership_release(struct membership *membership)
     site_config_free(membership->config);
     memset(membership, 0, sizeof *membership);
 }
+
+bool membership_collusion(const struct site_config *config, uint32_t *collusion)
+{
+    char fingerprint[ROSTER_FINGERPRINT_MAX];
+    struct roster roster;
+
+    hex_put(fingerprint, config->root, HASH_BYTES);
+    if (roster_read(config->roster, fingerprint, &roster) != CHOIR_OK)
+        return false;
+    *collusion = roster.c;
+    roster_release(&roster);
+    return true;
+}

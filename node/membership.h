@@ -20,4 +20,8 @@ CHOIR_MUST_CHECK enum choir_err membership_load(const char *site_path, struct me
 /* Good for an all-zero one. */
 void membership_release(struct membership *membership);
 
+/* How many sites may collude with the aggregator, by the roster that the settings name, which may
+ * have expired; false if it cannot be read. */
+bool membership_collusion(const struct site_config *config, uint32_t *collusion);
+
 #endif

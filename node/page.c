@@ -8,11 +8,13 @@
 
 #include "base/hex.h"
 #include "base/json_out.h"
+#include "node/cohort.h"
 #include "node/spend.h"
 
 struct account {
     struct ledger *ledger;
     const struct site_config *config;
+    const uint32_t *collusion; // NULL: not known
     double committed, reserved;
     uint64_t rounds_charged, rounds_reserved;
     FILE *words;           // one of the two
@@ -54,6 +56,25 @@ static void put_epsilon(struct json_out *json, const char *key, double epsilon)
         json_out_null(json, key);
 }
 
+static void put_masks(struct account *account, const struct plan *plan)
+{
+    char text[COHORT_TEXT_MAX];
+    struct cohort cohort;
+
+    if (account->json != NULL)
+        json_out_text(account->json, "mask_suite", plan_suite_name(plan_suite(plan)));
+    if (account->collusion == NULL)
+        return;
+    cohort = cohort_of_plan(plan, &account->config->policy, *account->collusion);
+    if (account->json != NULL) {
+        json_out_u64(account->json, "least_sites", cohort.least);
+        json_out_u64(account->json, "may_collude", cohort.collusion);
+        return;
+    }
+    cohort_text(&cohort, text);
+    (void)fprintf(account->words, "    %s\n", text);
+}
+
 static void put_plan(struct account *account, const struct plan *plan,
                      const struct budget_verdict *verdict)
 {
@@ -65,6 +86,7 @@ static void put_plan(struct account *account, const struct plan *plan,
                       "  %s (%.12s): alone epsilon %.3f, %" PRIu64 " of %" PRIu32
                       " rounds would fit\n",
                       plan->name, hash, verdict->epsilon_new, verdict->rounds_fit, plan->rounds);
+        put_masks(account, plan);
         return;
     }
     json_out_object(account->json, NULL);
@@ -72,6 +94,7 @@ static void put_plan(struct account *account, const struct plan *plan,
     json_out_text(account->json, "plan_hash", hash);
     json_out_u64(account->json, "rounds", plan->rounds);
     json_out_u64(account->json, "rounds_fit", verdict->rounds_fit);
+    put_masks(account, plan);
     json_out_close(account->json);
 }
 
@@ -172,9 +195,10 @@ static enum choir_err words_page(struct account *account, const struct home *hom
 }
 
 enum choir_err page_budget(struct ledger *ledger, const struct site_config *config,
-                           const struct home *home, bool json, char **text)
+                           const uint32_t *collusion, const struct home *home, bool json,
+                           char **text)
 {
-    struct account account = {.ledger = ledger, .config = config};
+    struct account account = {.ledger = ledger, .config = config, .collusion = collusion};
     enum choir_err err = take_stock(&account);
 
     if (err != CHOIR_OK)

@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "crypto/keyfile.h"
+#include "node/cohort.h"
 #include "node/membership.h"
 #include "round/site.h"
 
@@ -32,6 +33,7 @@ struct role_report {
     uint32_t magic;
     bool ready; // sealed and running
     struct site_status status;
+    struct cohort cohort;      // of the plan that was accepted last
     char waits[ROLE_TEXT_MAX]; // why nothing happens, for the operator; "" if it does
 };
 

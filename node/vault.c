@@ -193,7 +193,8 @@ static void give_terms(const struct vault *vault, struct hatch_answer *answer)
     answer->terms.n_parameters = plan->n_params;
     answer->terms.lane_bits = plan->update.lane_bits;
     answer->terms.min_sites = plan->quorum.min_sites;
-    answer->terms.suite = plan_suite(plan);
+    answer->terms.cohort =
+        cohort_of_plan(plan, &vault->parts.config->policy, vault->parts.roster->c);
 }
 
 // Why a plan was refused, as a code that the aggregator can act on.
@@ -458,9 +459,10 @@ static bool may_train(struct vault *vault, const struct hatch_request *request,
 // chunks, and the digest in the charge was taken of the bytes as they were made durable.
 static enum choir_err describe(const struct plan *plan, int file, struct hatch_answer *answer)
 {
-    answer->terms.suite = plan_suite(plan);
-    return answer->terms.suite == 0 ? release_root(file, answer->update.root, &answer->update.bytes)
-                                    : release_length(file, &answer->update.bytes);
+    answer->terms.cohort.suite = plan_suite(plan);
+    return answer->terms.cohort.suite == 0
+               ? release_root(file, answer->update.root, &answer->update.bytes)
+               : release_length(file, &answer->update.bytes);
 }
 
 static enum choir_err on_train(struct vault *vault, const struct hatch_request *request, int file,
@@ -519,8 +521,9 @@ static enum choir_err on_budget(struct vault *vault, const struct hatch_request 
                                 struct hatch_answer *answer, int *carried)
 {
     char *text = NULL;
-    enum choir_err err = page_budget(vault->parts.ledger, vault->parts.config, vault->parts.home,
-                                     request->hash[0] != 0, &text);
+    enum choir_err err =
+        page_budget(vault->parts.ledger, vault->parts.config, &vault->parts.roster->c,
+                    vault->parts.home, request->hash[0] != 0, &text);
 
     if (err == CHOIR_OK)
         err = channel_file(text, strlen(text), carried);

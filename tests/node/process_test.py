@@ -180,9 +180,15 @@ def keys_are_made_once_and_an_approval_wants_a_yes(folder):
     done = command(federation, "approve", "--site", config, plan)
     tap.check(done.returncode == 1 and "--yes" in done.stderr, done.stderr)
     tap.check("after this plan" in done.stdout, done.stdout)
+    tap.check("In this federation: secure aggregation o" in done.stdout, done.stdout)
     tap.check(not os.listdir(os.path.join(federation.sites["west"].state, "approved")), "approved")
     done = command(federation, "approve", "--site", config, "--yes", plan)
     tap.check(done.returncode == 0 and "Approved" in done.stdout, done.stdout + done.stderr)
+    said = federation.run("choir-node", "budget", "--site", config)
+    tap.check("    secure aggregation o" in said, said)
+    said = json.loads(federation.run("choir-node", "budget", "--site", config, "--json"))
+    tap.check(said["plans"][0]["mask_suite"] in ("off", "aes-256-ctr") and
+              said["plans"][0]["may_collude"] == 0, str(said))
     done = command(federation, "approve", "--site", config, "--yes",
                    os.path.join(LENDERS, "plan-plain.json"))
     tap.check(done.returncode == 1 and "mechanism" in done.stderr, done.stderr)
