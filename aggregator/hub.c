@@ -12,7 +12,8 @@ enum {
     TELL_EVERY_MS = 200,     // progress to those who watch
     PUMP_EVERY_MS = 250,     // transfers look whether something got lost
     PROGRESS_EVERY_MS = 500, // a site that uploads is told to the state machine
-    PUMP_BURST = 16,         // bulk messages to one site before the next one has its turn
+    EXPIRE_EVERY_MS = 600000,
+    PUMP_BURST = 16, // bulk messages to one site before the next one has its turn
 };
 
 enum choir_err hub_open_message(const void *context, const uint8_t *bytes, size_t len,
@@ -221,6 +222,15 @@ static enum choir_err tick(struct hub *hub)
     return hub_step(hub, &event);
 }
 
+// Masked vectors are kept no longer than was stated.
+static void expire(struct hub *hub)
+{
+    if (now_ms() < hub->expired_ms + EXPIRE_EVERY_MS)
+        return;
+    hub->expired_ms = now_ms();
+    retention_expire(hub->retention, now_unix());
+}
+
 static void tell(struct hub *hub, bool ended_now)
 {
     if (!ended_now && now_ms() < hub->told_ms + TELL_EVERY_MS)
@@ -245,6 +255,7 @@ enum choir_err hub_run(struct hub *hub, const volatile sig_atomic_t *stop)
         if (err != CHOIR_OK)
             break;
         pump(hub);
+        expire(hub);
         tell(hub, hub->ended && !was_ended);
     }
     if (err != CHOIR_OK)

@@ -25,7 +25,9 @@ struct pending *hub_pending(struct hub *hub, enum gather_event_kind kind)
     return pending;
 }
 
-static enum choir_err send_effect(struct hub *hub, const struct gather_effect *effect)
+// Seals one body and sends it to `to`, all of it at once.
+static enum choir_err send_body(struct hub *hub, const struct gather_effect *effect,
+                                const uint8_t *body, size_t body_len, const uint32_t *to, size_t n)
 {
     struct envelope envelope = {.kind = (uint16_t)effect->send.kind,
                                 .round_no = effect->send.round,
@@ -39,16 +41,33 @@ static enum choir_err send_effect(struct hub *hub, const struct gather_effect *e
 
     memcpy(envelope.run, effect->send.run, sizeof envelope.run);
     memcpy(envelope.transcript, effect->send.transcript, sizeof envelope.transcript);
-    err = envelope_seal(&envelope, effect->send.body, effect->send.body_len, hub->secret, &bytes,
-                        &len);
+    err = envelope_seal(&envelope, body, body_len, hub->secret, &bytes, &len);
     if (err != CHOIR_OK)
         return err;
     // A message that cannot be sent now is sent again when its answer stays away.
-    for (size_t i = 0; i < effect->send.to->n; i++)
-        if (link_send(hub->link, effect->send.to->id[i], LINK_CONTROL, bytes, len) != CHOIR_OK)
+    for (size_t i = 0; i < n; i++)
+        if (link_send(hub->link, to[i], LINK_CONTROL, bytes, len) != CHOIR_OK)
             continue;
     free(bytes);
     return CHOIR_OK;
+}
+
+static enum choir_err send_effect(struct hub *hub, const struct gather_effect *effect)
+{
+    const struct site_set *to = effect->send.to;
+    enum choir_err err = CHOIR_OK;
+
+    if (effect->send.body != NULL)
+        return send_body(hub, effect, effect->send.body, effect->send.body_len, to->id, to->n);
+    for (size_t i = 0; err == CHOIR_OK && i < to->n; i++) {
+        const uint8_t *body = NULL;
+        size_t len = 0;
+
+        err = gather_body(hub->gather, effect, to->id[i], &body, &len);
+        if (err == CHOIR_OK)
+            err = send_body(hub, effect, body, len, &to->id[i], 1);
+    }
+    return err;
 }
 
 void hub_stop_serving(struct hub *hub)
@@ -83,7 +102,7 @@ enum choir_err hub_judge_upload(struct hub *hub, uint32_t site,
     int fd;
 
     *kind = GATHER_UPLOADED;
-    if (hub->study == NULL || hub->study->plan->secure_aggregation)
+    if (hub->study == NULL || plan_suite(hub->study->plan) != 0)
         return CHOIR_OK;
     err = intake_file(hub->intake, site, root, &fd);
     if (err != CHOIR_OK)
@@ -132,14 +151,45 @@ static enum choir_err open_uploads(struct hub *hub, const struct gather_effect *
     return err;
 }
 
+// What was added up, for the log and for those who keep it.
+static void note_came_in(struct hub *hub, const struct gather_effect *effect)
+{
+    struct came_in *came_in = &hub->came_in;
+
+    came_in->round = effect->merge.round;
+    came_in->masked = effect->merge.unmask != NULL;
+    came_in->sites = *effect->merge.sites;
+    memcpy(came_in->root, effect->merge.roots, effect->merge.sites->n * sizeof came_in->root[0]);
+}
+
+static enum choir_err merge_uploads(struct hub *hub, const struct gather_effect *effect,
+                                    uint8_t sum_hash[static HASH_BYTES], struct choir_diag *diag)
+{
+    int fds[MESSAGE_SITES_MAX];
+    struct global_round round = {.round_no = effect->merge.round,
+                                 .fds = fds,
+                                 .n_sites = (uint32_t)effect->merge.sites->n,
+                                 .weight_sum = study_weight(hub->study, effect->merge.sites),
+                                 .unmask = effect->merge.unmask};
+    bool masked = round.unmask != NULL;
+    enum choir_err err;
+
+    diag_set(diag, CHOIR_OK, "uploads", "an upload is not there any more");
+    err = open_uploads(hub, effect, fds, &round.n);
+    if (err == CHOIR_OK)
+        err = global_merge(hub->study->global, &round, sum_hash,
+                           masked ? NULL : hub->came_in.digest, diag);
+    while (round.n > 0)
+        close(fds[--round.n]);
+    return err;
+}
+
 static enum choir_err merge(struct hub *hub, const struct gather_effect *effect)
 {
-    struct choir_diag diag = {.place = "uploads", .message = "an upload is not there any more"};
+    struct choir_diag diag = {0};
     struct pending *pending = hub_pending(hub, GATHER_MERGED);
     struct global *global = hub->study->global;
-    enum choir_err err = CHOIR_OK;
-    int fds[MESSAGE_SITES_MAX];
-    size_t n = 0;
+    enum choir_err err;
 
     if (pending == NULL)
         return CHOIR_ERR_MEMORY;
@@ -148,34 +198,43 @@ static enum choir_err merge(struct hub *hub, const struct gather_effect *effect)
         global_load(global, effect->merge.model_hash) != CHOIR_OK)
         return CHOIR_ERR_IO;
     hub->came_in.round = 0;
-    err = open_uploads(hub, effect, fds, &n);
+    err = merge_uploads(hub, effect, pending->sum_hash, &diag);
     if (err == CHOIR_OK)
-        err = global_merge(global,
-                           &(struct global_round){
-                               .round_no = effect->merge.round,
-                               .fds = fds,
-                               .n = n,
-                               .n_sites = (uint32_t)effect->merge.sites->n,
-                               .weight_sum = study_weight(hub->study, effect->merge.sites),
-                           },
-                           pending->sum_hash, hub->came_in.digest, &diag);
-    if (err == CHOIR_OK) {
-        hub->came_in.round = effect->merge.round;
-        hub->came_in.sites = *effect->merge.sites;
-    }
-    while (n > 0)
-        close(fds[--n]);
+        note_came_in(hub, effect);
     pending->round = effect->merge.round;
     memcpy(pending->hash, global_hash(global), HASH_BYTES);
     if (err == CHOIR_ERR_IO || err == CHOIR_ERR_MEMORY)
         return err;
     if (err != CHOIR_OK) {
         pending->kind = GATHER_MERGE_FAILED;
-        snprintf(pending->text, sizeof pending->text, "%.120s: %.120s", diag.place, diag.message);
+        snprintf(pending->text, sizeof pending->text, "%.80s: %.160s", diag.place, diag.message);
         LOG_EVENT(LOG_ERROR, "merge_failed", log_whole("round", effect->merge.round),
                   log_text("why", pending->text));
     }
     return CHOIR_OK;
+}
+
+static enum choir_err give_vector(void *context, uint32_t site,
+                                  const uint8_t root[static HASH_BYTES], int folder,
+                                  const char *name)
+{
+    return intake_give(context, site, root, folder, name);
+}
+
+// Auditors may recompute the sum while the vectors are kept; a round does not hang on it.
+static void keep_masked(struct hub *hub, const struct gather_effect *effect)
+{
+    const struct came_in *came_in = &hub->came_in;
+    enum choir_err err;
+
+    if (!came_in->masked || came_in->round != effect->closed.round)
+        return;
+    err = retention_keep(hub->retention, hub->run, came_in->round, &came_in->sites,
+                         (const uint8_t(*)[HASH_BYTES])came_in->root, give_vector, hub->intake,
+                         now_unix());
+    if (err != CHOIR_OK)
+        LOG_EVENT(LOG_WARNING, "vectors_not_kept", log_whole("round", came_in->round),
+                  log_err(err));
 }
 
 static enum choir_err closed(struct hub *hub, const struct gather_effect *effect)
@@ -184,6 +243,7 @@ static enum choir_err closed(struct hub *hub, const struct gather_effect *effect
         return CHOIR_OK; // an old round: what is on disk belongs to the one that goes on
     for (size_t i = 0; i < effect->closed.sites->n; i++)
         site_set_add(&hub->participants, effect->closed.sites->id[i]);
+    keep_masked(hub, effect);
     intake_clear(hub->intake);
     global_prune(hub->study->global, NULL);
     LOG_EVENT(LOG_INFO, "round_closed", log_hex("run", hub->run, sizeof hub->run),
@@ -191,17 +251,6 @@ static enum choir_err closed(struct hub *hub, const struct gather_effect *effect
               log_whole("missing_ppm", effect->closed.missing_ppm),
               log_hex("model", effect->closed.model_hash, 8));
     return hub_serve_model(hub);
-}
-
-static enum choir_err run_folder(const struct hub *hub, char folder[static PATH_MAX])
-{
-    char runs[PATH_MAX], run[2 * MESSAGE_RUN_BYTES + 1];
-    enum choir_err err = folder_path(runs, hub->config->state_dir, "runs");
-
-    hex_put(run, hub->run, MESSAGE_RUN_BYTES);
-    if (err == CHOIR_OK)
-        err = folder_path(folder, runs, run);
-    return err == CHOIR_OK ? folder_make(folder) : err;
 }
 
 void hub_count_bytes(const struct hub *hub, uint64_t *up, uint64_t *down)
@@ -229,7 +278,7 @@ static enum choir_err run_end(struct hub *hub, const struct gather_effect *effec
     figures.elapsed_ms = hub->started_ms == 0 ? 0 : hub->ended_ms - hub->started_ms;
     figures.participants = hub->participants;
     hub_count_bytes(hub, &figures.bytes_up, &figures.bytes_down);
-    err = run_folder(hub, folder);
+    err = hub_run_folder(hub, folder);
     if (err == CHOIR_OK && hub->repeating && archive_is_there(folder))
         return CHOIR_OK;
     if (err == CHOIR_OK)
@@ -261,7 +310,7 @@ static enum choir_err note_in_annals(struct hub *hub, const struct gather_effect
     const uint8_t(*digests)[HASH_BYTES] = NULL;
 
     if (effect->kind == GATHER_DO_CLOSED && came_in->round == effect->closed.round &&
-        !hub->study->plan->secure_aggregation && came_in->sites.n == effect->closed.sites->n)
+        !came_in->masked && came_in->sites.n == effect->closed.sites->n)
         digests = (const uint8_t(*)[HASH_BYTES])came_in->digest;
     return annals_effect(hub->annals, hub->run, global_hash(hub->study->global), effect, digests);
 }
@@ -283,6 +332,14 @@ static void drop_uploads(struct hub *hub, const struct gather_effect *effect)
         intake_drop(hub->intake, effect->reset.sites->id[i]);
 }
 
+// With masks on, what a site that is not in the sum had sent is not for anybody.
+static enum choir_err destroy_dropped(struct hub *hub, const struct gather_effect *effect)
+{
+    if (plan_suite(hub->study->plan) == 0)
+        return CHOIR_OK;
+    return intake_keep_only(hub->intake, effect->survivors.sites);
+}
+
 static enum choir_err carry_out_one(struct hub *hub, const struct gather_effect *effect)
 {
     enum choir_err err;
@@ -298,7 +355,7 @@ static enum choir_err carry_out_one(struct hub *hub, const struct gather_effect 
         drop_uploads(hub, effect);
         return CHOIR_OK;
     case GATHER_DO_PROVE:
-        return CHOIR_OK;
+        return hub_prove(hub, effect);
     case GATHER_DO_MERGE:
         return merge(hub, effect);
     case GATHER_DO_OPENED:
@@ -306,7 +363,8 @@ static enum choir_err carry_out_one(struct hub *hub, const struct gather_effect 
             hub->started_ms = now_ms();
         return note_in_annals(hub, effect);
     case GATHER_DO_SURVIVORS:
-        return note_in_annals(hub, effect);
+        err = note_in_annals(hub, effect);
+        return err != CHOIR_OK ? err : destroy_dropped(hub, effect);
     case GATHER_DO_CLOSED:
         err = note_in_annals(hub, effect);
         return err != CHOIR_OK ? err : closed(hub, effect);

@@ -17,7 +17,8 @@ enum { RESEND_MS = 2000, HEARTBEAT_MS = 5000 };
 /* What a replayed journal said about its run. */
 struct replay {
     struct hub *hub;
-    bool any; // there is a run, active or ended
+    bool any;    // there is a run, active or ended
+    bool masked; // with masks on
     uint8_t signature[SIGN_BYTES];
     uint8_t *plan; // a copy
     size_t plan_len;
@@ -36,6 +37,7 @@ static enum choir_err note_start(struct replay *replay, const struct gather_run 
     replay->plan = plan;
     replay->plan_len = run->plan_len;
     replay->any = true;
+    replay->masked = run->suite != 0;
     replay->hub->participants.n = 0;
     memcpy(replay->signature, run->signature, SIGN_BYTES);
     memcpy(replay->hub->run, run->run, MESSAGE_RUN_BYTES);
@@ -65,6 +67,8 @@ static enum choir_err replay_one(void *context, const uint8_t *record, size_t le
         err = note_start(replay, &replay->record.start.run);
     if (err == CHOIR_OK && replay->record.kind == JOURNAL_CLOSE)
         err = note_participants(replay, &replay->record.close);
+    if (err == CHOIR_OK && replay->record.kind == JOURNAL_CLOSE && replay->masked)
+        hub_recall_proof(hub, replay->record.close.round);
     return err == CHOIR_OK ? annals_catch_up(hub->annals, hub->roster.hash, record, len) : err;
 }
 
@@ -159,6 +163,7 @@ static enum choir_err open_machine(struct hub *hub)
     for (size_t i = 0; i < hub->roster.n_sites; i++)
         site_set_add(&settings->roster, hub->roster.sites[i].id);
     settings->collusion = hub->roster.c;
+    roster_graph_terms(&hub->roster, &settings->graph);
     settings->resend_ms = RESEND_MS;
     settings->heartbeat_ms = HEARTBEAT_MS;
     settings->open = hub_open_message;
@@ -211,6 +216,18 @@ static enum choir_err open_roster(struct hub *hub, struct choir_diag *diag)
     return CHOIR_OK;
 }
 
+static enum choir_err open_retention(struct hub *hub)
+{
+    char path[PATH_MAX];
+    enum choir_err err = folder_path(path, hub->config->state_dir, "masked");
+
+    if (err == CHOIR_OK)
+        err = folder_make(path);
+    if (err == CHOIR_OK)
+        err = retention_open(path, hub->config->keep_masked_hours, now_unix(), &hub->retention);
+    return err;
+}
+
 static enum choir_err open_state(struct hub *hub, struct choir_diag *diag)
 {
     char path[PATH_MAX];
@@ -220,6 +237,8 @@ static enum choir_err open_state(struct hub *hub, struct choir_diag *diag)
         err = folder_make(path);
     if (err == CHOIR_OK)
         err = intake_open(path, hub->roster.n_sites, &hub->intake);
+    if (err == CHOIR_OK)
+        err = open_retention(hub);
     if (err == CHOIR_OK)
         err = folder_path(path, hub->config->state_dir, "journal.db");
     if (err == CHOIR_OK)
@@ -314,6 +333,7 @@ void hub_close(struct hub *hub)
     if (hub->intake != NULL)
         hub_stop_serving(hub);
     intake_close(hub->intake);
+    retention_close(hub->retention);
     link_close(hub->link);
     gather_free(hub->gather);
     records_close(hub->records);

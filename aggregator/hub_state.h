@@ -12,6 +12,7 @@
 #include "aggregator/hub.h"
 #include "aggregator/intake.h"
 #include "aggregator/records.h"
+#include "aggregator/retention.h"
 #include "aggregator/study.h"
 #include "ops/progress.h"
 #include "ops/quota.h"
@@ -31,8 +32,10 @@ struct pending {
 /* What came in for the newest merge, for the log. */
 struct came_in {
     uint64_t round; // 0: nothing known
+    bool masked;
     struct site_set sites;
-    uint8_t digest[MESSAGE_SITES_MAX][HASH_BYTES]; // beside sites.id
+    uint8_t root[MESSAGE_SITES_MAX][HASH_BYTES];   // beside sites.id
+    uint8_t digest[MESSAGE_SITES_MAX][HASH_BYTES]; // the same; of vectors without masks
 };
 
 struct hub {
@@ -44,6 +47,7 @@ struct hub {
     struct records *records;
     struct annals *annals;
     struct intake *intake;
+    struct retention *retention;
     struct desk *desk;
     struct study *study; // of the active or the last run; NULL: none since the start
     uint8_t run[MESSAGE_RUN_BYTES];
@@ -58,7 +62,7 @@ struct hub {
     bool start_due;       // hub->start is not in the log yet
     bool repeating;       // effects are those of gather_resume(): nothing is thrown away
     enum choir_err broke; // what failed outside of an event's own path; the loop ends
-    uint64_t told_ms, pumped_ms, upload_told_ms[ROSTER_SITES_MAX + 1];
+    uint64_t told_ms, pumped_ms, expired_ms, upload_told_ms[ROSTER_SITES_MAX + 1];
     struct quota lines[ROSTER_SITES_MAX + 1]; // of the log, by site; 0: of strangers
     struct pending pending[PENDING_MAX];      // a ring
     size_t first_pending, n_pending;
@@ -98,6 +102,13 @@ CHOIR_MUST_CHECK enum choir_err hub_serve_model(struct hub *hub);
 void hub_stop_serving(struct hub *hub);
 /* hub_effects.c: bytes of the run, from and to all sites. */
 void hub_count_bytes(const struct hub *hub, uint64_t *up, uint64_t *down);
+
+/* hub_proof.c: the proof of a round is durable in the run's folder, and the log will name it. */
+CHOIR_MUST_CHECK enum choir_err hub_prove(struct hub *hub, const struct gather_effect *effect);
+/* hub_proof.c: after a restart, the proof of this round is what the log will name, if it has one. */
+void hub_recall_proof(struct hub *hub, uint64_t round);
+/* hub_proof.c: the folder of the run's papers, made if need be. */
+CHOIR_MUST_CHECK enum choir_err hub_run_folder(const struct hub *hub, char folder[static PATH_MAX]);
 
 /* hub_desk.c: what the operator's desk calls; `context` is the hub. */
 enum choir_err hub_launch(void *context, const uint8_t signature[static SIGN_BYTES],

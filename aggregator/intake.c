@@ -282,6 +282,65 @@ void intake_unsent(struct intake *intake, uint32_t site)
         receiver_unsent(lane->receiver);
 }
 
+/* Who may stay. */
+struct sifting {
+    const struct intake *intake;
+    const struct site_set *sites;
+    enum choir_err err;
+};
+
+// Of a site in the sum its newest vector alone stays; the name says whose it is.
+static enum choir_err sift_one(void *context, const char *name)
+{
+    struct sifting *sifting = context;
+    unsigned long site = strtoul(name, NULL, 10);
+    char newest[NAME_BYTES] = "";
+
+    if (site < LANES && site_set_has(sifting->sites, (uint32_t)site)) {
+        const struct lane *lane = &sifting->intake->lane[site];
+
+        if (!lane->kept) // after a restart: it is not known yet which one that is
+            return CHOIR_OK;
+        spool_name(newest, (uint32_t)site, lane->root, "");
+        if (strcmp(name, newest) == 0)
+            return CHOIR_OK;
+    }
+    if (unlinkat(sifting->intake->folder, name, 0) != 0 && errno != ENOENT)
+        sifting->err = CHOIR_ERR_IO;
+    return CHOIR_OK;
+}
+
+enum choir_err intake_keep_only(struct intake *intake, const struct site_set *sites)
+{
+    struct sifting sifting = {.intake = intake, .sites = sites};
+    enum choir_err err;
+
+    for (uint32_t site = 0; site < LANES; site++) {
+        if (site_set_has(sites, site))
+            continue;
+        stop_receiving(&intake->lane[site]);
+        intake->lane[site].kept = false;
+    }
+    err = folder_each(intake->folder, sift_one, &sifting);
+    return err == CHOIR_OK ? sifting.err : err;
+}
+
+enum choir_err intake_give(struct intake *intake, uint32_t site,
+                           const uint8_t root[static HASH_BYTES], int folder, const char *name)
+{
+    struct lane *lane = lane_of(intake, site);
+    char here[NAME_BYTES];
+
+    if (lane == NULL)
+        return CHOIR_ERR_MISSING;
+    spool_name(here, site, root, "");
+    if (renameat(intake->folder, here, folder, name) != 0)
+        return errno == ENOENT ? CHOIR_ERR_MISSING : CHOIR_ERR_IO;
+    if (memcmp(lane->root, root, HASH_BYTES) == 0)
+        lane->kept = false;
+    return CHOIR_OK;
+}
+
 static enum choir_err erase_one(void *context, const char *name)
 {
     const struct intake *intake = context;

@@ -14,6 +14,7 @@
 
 #include "base/err.h"
 #include "crypto/hash.h"
+#include "wire/message.h"
 #include "wire/transfer.h"
 
 struct intake;
@@ -56,6 +57,17 @@ void intake_unsent(struct intake *intake, uint32_t site);
 /* A read-only descriptor of the whole vector, the caller's. Fails with CHOIR_ERR_MISSING. */
 CHOIR_MUST_CHECK enum choir_err intake_file(const struct intake *intake, uint32_t site,
                                             const uint8_t root[static HASH_BYTES], int *fd);
+
+/* U is fixed: removes every vector, whole or not, of sites that are not in `sites`, and vectors of
+ * earlier attempts. Nothing more is taken from the others. Fails with CHOIR_ERR_IO if one is left. */
+CHOIR_MUST_CHECK enum choir_err intake_keep_only(struct intake *intake,
+                                                 const struct site_set *sites);
+
+/* Moves a whole vector to `folder`, on the same disk, as `name`; it is not here any more. Fails
+ * with CHOIR_ERR_MISSING or CHOIR_ERR_IO. */
+CHOIR_MUST_CHECK enum choir_err intake_give(struct intake *intake, uint32_t site,
+                                            const uint8_t root[static HASH_BYTES], int folder,
+                                            const char *name);
 
 /* Removes every spool file: the round is over. */
 void intake_clear(struct intake *intake);

@@ -56,6 +56,8 @@ enum choir_err study_open(const struct roster *roster, const char *models, const
         err = match_sites(study, roster, diag);
     if (err == CHOIR_OK)
         err = plan_check_collusion(study->plan, roster->c, diag);
+    if (err == CHOIR_OK)
+        err = plan_check_collusion(study->plan, roster->c, diag);
     if (err != CHOIR_OK)
         goto out;
     err = global_open(models, study->plan, &study->global);
@@ -113,6 +115,7 @@ void study_run(const struct study *study, const uint8_t run_id[static MESSAGE_RU
     run->n_parameters = plan->n_params;
     run->update_bytes = global_update_bytes(study->global);
     run->lane_bits = (uint16_t)plan->update.lane_bits;
+    run->suite = plan_suite(plan);
     run->min_sites = plan->quorum.min_sites;
     run->deadline_ms = plan->quorum.phase_deadline_s * 1000;
     memcpy(run->model_hash, global_hash(study->global), HASH_BYTES);

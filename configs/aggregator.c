@@ -54,6 +54,13 @@ static const struct field aggregator_rows[] = {
      .optional = true,
      .offset = AT(log),
      FIELD_WORDS_OF(logs)},
+    {.name = "keep_masked_hours",
+     .help = "how long the masked vectors of a closed round are kept, so that an auditor can "
+             "recompute its sum; 0: until the next round is closed",
+     .kind = FIELD_U32,
+     .optional = true,
+     .offset = AT(keep_masked_hours),
+     .max = AGGREGATOR_KEEP_HOURS_MAX},
 };
 
 void aggregator_config_free(struct aggregator_config *aggregator)

@@ -10,7 +10,10 @@
 #include "base/err.h"
 #include "crypto/hash.h"
 
-enum { AGGREGATOR_MAX_BYTES = 64 << 10 };
+enum {
+    AGGREGATOR_MAX_BYTES = 64 << 10,
+    AGGREGATOR_KEEP_HOURS_MAX = 8784, // a year
+};
 
 enum aggregator_log { AGGREGATOR_LOG_TEXT, AGGREGATOR_LOG_JSON };
 
@@ -23,6 +26,7 @@ struct aggregator_config {
     char *control;         // "tcp://HOST:PORT"
     char *bulk;            // "tcp://HOST:PORT", another one
     enum aggregator_log log;
+    uint32_t keep_masked_hours; // masked vectors of closed rounds; 0: of the newest round only
 };
 
 /* On CHOIR_OK *out is the caller's, to be freed with aggregator_config_free(). Fails with

@@ -1,7 +1,9 @@
 #include "aggregator/intake.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -306,6 +308,78 @@ static void a_site_keeps_one_vector_whatever_it_announces(void **state)
     world_close(&world);
 }
 
+static void only_vectors_of_the_survivors_stay(void **state)
+{
+    const struct site_set with = {.n = 2, .id = {SITE, SITE + 1}},
+                          without = {.n = 1, .id = {SITE + 1}};
+    struct sample *sample = *state;
+    struct world world;
+    int fd = -1, stray;
+    char path[128], other[80];
+
+    world_open(&world, sample);
+    assert_false(expect(&world));
+    run_until_sent(&world);
+    // of another attempt of the same site, and half of one of a site that is lost
+    snprintf(other, sizeof other, "%d-%064d", SITE, 7);
+    stray = open(sample_path(sample, other, path), O_WRONLY | O_CREAT, 0600);
+    assert_true(stray >= 0);
+    close(stray);
+    snprintf(other, sizeof other, "%d-%064d.part", SITE + 2, 7);
+    stray = open(sample_path(sample, other, path), O_WRONLY | O_CREAT, 0600);
+    assert_true(stray >= 0);
+    close(stray);
+    assert_int_equal(intake_keep_only(world.intake, &with), CHOIR_OK);
+    assert_vector_is_here(&world);
+    assert_false(sample_has(sample, other));
+    snprintf(other, sizeof other, "%d-%064d", SITE, 7);
+    assert_false(sample_has(sample, other));
+    assert_int_equal(intake_keep_only(world.intake, &without), CHOIR_OK);
+    assert_int_equal(intake_file(world.intake, SITE, source_id(world.source), &fd),
+                     CHOIR_ERR_MISSING);
+    world_close(&world);
+}
+
+static void after_a_restart_the_vectors_of_lost_sites_go_and_the_others_stay(void **state)
+{
+    const struct site_set with = {.n = 1, .id = {SITE}}, without = {.n = 1, .id = {SITE + 1}};
+    struct sample *sample = *state;
+    struct world world;
+    int fd = -1;
+
+    world_open(&world, sample);
+    assert_false(expect(&world));
+    run_until_sent(&world);
+    intake_close(world.intake);
+    assert_int_equal(intake_open(sample->folder, 4, &world.intake), CHOIR_OK);
+    assert_int_equal(intake_keep_only(world.intake, &with), CHOIR_OK);
+    assert_vector_is_here(&world);
+    assert_int_equal(intake_keep_only(world.intake, &without), CHOIR_OK);
+    assert_int_equal(intake_file(world.intake, SITE, source_id(world.source), &fd),
+                     CHOIR_ERR_MISSING);
+    world_close(&world);
+}
+
+static void a_vector_can_be_given_away(void **state)
+{
+    struct sample *sample = *state;
+    int folder = open(sample->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct world world;
+
+    assert_true(folder >= 0);
+    world_open(&world, sample);
+    assert_false(expect(&world));
+    run_until_sent(&world);
+    assert_int_equal(
+        intake_give(world.intake, SITE, source_id(world.source), folder, "kept.masked"), CHOIR_OK);
+    assert_true(sample_has(sample, "kept.masked"));
+    assert_int_equal(
+        intake_give(world.intake, SITE, source_id(world.source), folder, "kept.masked"),
+        CHOIR_ERR_MISSING);
+    close(folder);
+    world_close(&world);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, sample_setup, sample_teardown)
 
 int main(void)
@@ -319,6 +393,9 @@ int main(void)
         TEST(a_model_is_served_by_its_hash),
         TEST(a_dropped_or_cleared_vector_leaves_no_file),
         TEST(a_site_keeps_one_vector_whatever_it_announces),
+        TEST(only_vectors_of_the_survivors_stay),
+        TEST(after_a_restart_the_vectors_of_lost_sites_go_and_the_others_stay),
+        TEST(a_vector_can_be_given_away),
     };
 
     return cmocka_run_group_tests_name("intake", tests, NULL, NULL);
