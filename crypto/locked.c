@@ -10,7 +10,7 @@ void *locked_new(size_t size)
 {
     void *memory;
 
-    if (size > SIZE_MAX - ALIGNMENT)
+    if (size > SIZE_MAX - ALIGNMENT || sodium_init() < 0) // it measures the pages once
         return NULL;
     size = (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; // the end touches the guard page
     memory = sodium_malloc(size);

@@ -97,6 +97,11 @@ void masking_advert(const struct masking *masking, struct msg_advertise *advert)
     memcpy(advert->commitment, masking->commitment, HASH_BYTES);
 }
 
+void masking_meet_nobody(struct masking *masking)
+{
+    masking->n = 0;
+}
+
 enum choir_err masking_meet(struct masking *masking, uint32_t site,
                             const struct msg_advertise *advert)
 {

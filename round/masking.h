@@ -53,6 +53,9 @@ void masking_free(struct masking *masking);
 /* What the site tells everybody in step 1. */
 void masking_advert(const struct masking *masking, struct msg_advertise *advert);
 
+/* Forgets the adverts that were met: a list that was refused may be followed by another. */
+void masking_meet_nobody(struct masking *masking);
+
 /* The adverts of V1, one after the other by ascending id, the own one among them; kept are those
  * of neighbours. Fails with
  * CHOIR_ERR_FORMAT if one of its keys is of low order. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "crypto/locked.h"
 #include "round/site_state.h"
 
 static const uint8_t no_transcript[HASH_BYTES];
@@ -50,18 +51,32 @@ void site_send_once(struct site *site, const uint8_t run[static MESSAGE_RUN_BYTE
     effect->send.body_len = len;
 }
 
+static void refuse(struct site *site, enum message_kind of, uint64_t round, uint32_t attempt,
+                   const struct msg_refuse *reason)
+{
+    site->answer.kind = MESSAGE_REFUSE;
+    site->answer.refuse = *reason;
+    site->answer.refuse.of = (uint16_t)of;
+    site_send_once(site, site->plan.run, round, attempt);
+    site_report(site, reason->code, reason->text);
+}
+
 void site_refuse_at(struct site *site, enum message_kind of, uint64_t round, uint32_t attempt,
                     enum message_code code, const char *text)
 {
-    struct msg_refuse *refuse = &site->answer.refuse;
+    struct msg_refuse reason = {.code = code};
 
-    site->answer.kind = MESSAGE_REFUSE;
-    memset(refuse, 0, sizeof *refuse); // it lies where longer messages lay
-    refuse->of = (uint16_t)of;
-    refuse->code = code;
-    snprintf(refuse->text, sizeof refuse->text, "%s", text);
-    site_send_once(site, site->plan.run, round, attempt);
-    site_report(site, code, text);
+    snprintf(reason.text, sizeof reason.text, "%s", text);
+    refuse(site, of, round, attempt, &reason);
+}
+
+void site_refuse_about(struct site *site, enum message_kind of, uint32_t about)
+{
+    struct msg_refuse reason = {.code = MESSAGE_CODE_SHARE, .about = about};
+
+    snprintf(reason.text, sizeof reason.text, "the share of site %u is missing or cannot be read",
+             about);
+    refuse(site, of, site->open.round, site->open.attempt, &reason);
 }
 
 void site_refuse(struct site *site, enum message_kind of, enum message_code code, const char *text)
@@ -80,8 +95,42 @@ enum choir_err site_new(const struct site_settings *settings, struct site **out)
     return CHOIR_OK;
 }
 
+void site_retire(struct site *site, void *memory)
+{
+    if (memory == NULL)
+        return;
+    assert(site->n_retired < SITE_RETIRED_MAX);
+    site->retired[site->n_retired++] = memory;
+}
+
+static void free_retired(struct site *site)
+{
+    while (site->n_retired > 0)
+        locked_free(site->retired[--site->n_retired]);
+    maskset_free(site->retired_masks);
+    site->retired_masks = NULL;
+}
+
+void site_forget(struct site *site)
+{
+    site->sent.any = false;
+    site_retire(site, site->sent.large);
+    site->sent.large = NULL;
+    site->sent.body = NULL;
+    masking_free(site->masking);
+    site->masking = NULL;
+    if (site->masks != NULL)
+        site->retired_masks = site->masks; // until the masking has been told to stop
+    site->masks = NULL;
+}
+
 void site_free(struct site *site)
 {
+    if (site == NULL)
+        return;
+    free_retired(site);
+    site_forget(site);
+    free_retired(site);
     free(site);
 }
 
@@ -334,7 +383,7 @@ static enum message_activity activity(const struct site *site)
         return MESSAGE_FETCHING;
     if (site->training)
         return MESSAGE_TRAINING;
-    if (site->phase == SITE_IN_MASKED && !site->uploaded)
+    if (site->phase == SITE_IN_MASKING || (site->phase == SITE_IN_MASKED && !site->uploaded))
         return MESSAGE_UPLOADING;
     return MESSAGE_WAITING;
 }
@@ -371,7 +420,7 @@ static void on_tick(struct site *site)
 
 static void on_uploaded(struct site *site, const struct site_event *event)
 {
-    if (site->phase >= SITE_IN_MASKED && memcmp(event->hash, site->update.root, HASH_BYTES) == 0)
+    if (site->phase >= SITE_IN_MASKED && memcmp(event->hash, site->leaving.root, HASH_BYTES) == 0)
         site->uploaded = true;
 }
 
@@ -381,6 +430,7 @@ enum choir_err site_step(struct site *site, const struct site_event *event,
     effects->n = 0;
     site->effects = effects;
     site->n_small = 0;
+    free_retired(site);
     if (event->now_ms > site->now_ms)
         site->now_ms = event->now_ms;
     switch (event->kind) {
@@ -397,8 +447,7 @@ enum choir_err site_step(struct site *site, const struct site_event *event,
         on_plan_checked(site, event->plan);
         break;
     case SITE_MARK_STORED:
-        site_on_mark_stored(site, event);
-        break;
+        return site_on_mark_stored(site, event);
     case SITE_MARK_REFUSED:
         site_on_mark_refused(site, event);
         break;
@@ -409,20 +458,20 @@ enum choir_err site_step(struct site *site, const struct site_event *event,
         site_on_model_failed(site, event);
         break;
     case SITE_UPDATE_READY:
-        site_on_update_ready(site, event);
-        break;
+        return site_on_update_ready(site, event);
     case SITE_UPDATE_REFUSED:
         site_on_update_refused(site, event);
         break;
     case SITE_MASKED:
+        return site_on_masked(site, event);
     case SITE_MASK_FAILED:
-        break; // suite 0 only, for now
+        site_on_mask_failed(site, event);
+        break;
     case SITE_UPLOADED:
         on_uploaded(site, event);
         break;
     case SITE_CONSENT_STORED:
-        site_on_consent_stored(site, event);
-        break;
+        return site_on_consent_stored(site, event);
     case SITE_CONSENT_REFUSED:
         site_on_consent_refused(site, event);
         break;

@@ -47,7 +47,8 @@ struct site_settings {
     uint32_t resend_ms;       // an unanswered message is sent again after this long
     uint32_t heartbeat_ms;
     incoming_open open;
-    const void *open_context; // kept
+    incoming_open peek;       // the same without the signature; NULL: `open` does all
+    const void *open_context; // kept, for both
 };
 
 /* What the vault said about an offered plan. */

@@ -1,7 +1,9 @@
-/* site_state - what site.c (the run) and site_attempt.c (one attempt) share. Private to round/. */
+/* site_state - what site.c (the run), site_attempt.c (one attempt) and site_lists.c (what the others
+ * say in it) share. Private to round/. */
 #ifndef CHOIR_ROUND_SITE_STATE_H
 #define CHOIR_ROUND_SITE_STATE_H
 
+#include "round/masking.h"
 #include "round/site.h"
 #include "round/transcript.h"
 
@@ -11,6 +13,7 @@ enum site_phase {
     SITE_IN_ADVERTISED, // ADVERTISE sent
     SITE_IN_SHARED,     // SHARES sent
     SITE_IN_TRAINING,   // R2 is known, the update is not ready
+    SITE_IN_MASKING,    // the masks are being put on; not in suite 0
     SITE_IN_MASKED,     // MASKED sent, the upload runs or is done
     SITE_IN_CONSENTING, // the consent is being stored
     SITE_IN_CONSENTED,  // CONSENT sent
@@ -22,7 +25,8 @@ enum {
     SITE_SMALL_BYTES = 512,
     SITE_SMALL_MAX = 4,   // small bodies written in one step
     SITE_PAST_RUNS = 8,   // ended runs that are remembered
-    SITE_OWN_BYTES = 256, // ADVERTISE or MASKED body
+    SITE_OWN_BYTES = 256, // bodies but those of SHARES and UNMASK in suites with masks
+    SITE_RETIRED_MAX = 4, // pieces of memory that one step takes out of use
 };
 
 /* The message of this phase, as it is sent again when there is no answer. */
@@ -30,7 +34,9 @@ struct site_sent {
     bool any;
     enum message_kind kind;
     uint8_t transcript[HASH_BYTES];
-    uint8_t body[SITE_OWN_BYTES];
+    uint8_t own[SITE_OWN_BYTES];
+    uint8_t *large; // locked memory for what does not fit there; or NULL
+    uint8_t *body;  // one of the two
     size_t len;
     uint64_t at_ms;
 };
@@ -60,6 +66,13 @@ struct site {
     struct site_set v1, v2, u;
     struct site_sent sent;
     uint8_t advert_hash[HASH_BYTES], bundle_hash[HASH_BYTES], header_hash[HASH_BYTES];
+    struct graph graph;              // of this attempt; suites with masks only, like the next two
+    struct masking *masking;         // from ADVERTISE on, to UNMASK
+    struct maskset *masks;           // from R2 on, until they are put on
+    struct maskset *retired_masks;   // freed with the next step
+    struct site_update leaving;      // what is uploaded: `update`, or what it became with the masks
+    void *retired[SITE_RETIRED_MAX]; // locked memory, freed with the next step
+    size_t n_retired;
     bool model_ready, fetching, training, uploaded;
     uint64_t fetched_ms;
     uint8_t model[HASH_BYTES]; // the one that is ready
@@ -77,6 +90,8 @@ void site_report(struct site *site, enum message_code code, const char *text);
 void site_refuse(struct site *site, enum message_kind of, enum message_code code, const char *text);
 void site_refuse_at(struct site *site, enum message_kind of, uint64_t round, uint32_t attempt,
                     enum message_code code, const char *text);
+/* The same about a share of site `about` that is missing or cannot be read. */
+void site_refuse_about(struct site *site, enum message_kind of, uint32_t about);
 /* site->answer as a message that is not sent again. */
 void site_send_once(struct site *site, const uint8_t run[static MESSAGE_RUN_BYTES], uint64_t round,
                     uint32_t attempt);
@@ -91,18 +106,33 @@ CHOIR_MUST_CHECK enum choir_err site_on_survivors(struct site *site,
                                                   const struct incoming *message);
 void site_on_consents(struct site *site, const struct incoming *message);
 /* Answers of the vault and of the bulk link. */
-void site_on_mark_stored(struct site *site, const struct site_event *event);
+CHOIR_MUST_CHECK enum choir_err site_on_mark_stored(struct site *site,
+                                                    const struct site_event *event);
 void site_on_mark_refused(struct site *site, const struct site_event *event);
 void site_on_model_ready(struct site *site, const struct site_event *event);
 void site_on_model_failed(struct site *site, const struct site_event *event);
-void site_on_update_ready(struct site *site, const struct site_event *event);
+CHOIR_MUST_CHECK enum choir_err site_on_update_ready(struct site *site,
+                                                     const struct site_event *event);
 void site_on_update_refused(struct site *site, const struct site_event *event);
-void site_on_consent_stored(struct site *site, const struct site_event *event);
+CHOIR_MUST_CHECK enum choir_err site_on_masked(struct site *site, const struct site_event *event);
+void site_on_mask_failed(struct site *site, const struct site_event *event);
+CHOIR_MUST_CHECK enum choir_err site_on_consent_stored(struct site *site,
+                                                       const struct site_event *event);
 void site_on_consent_refused(struct site *site, const struct site_event *event);
+/* Keeps the body of `message`, which answers `transcript`, and sends it until there is an answer. */
+CHOIR_MUST_CHECK enum choir_err site_send_phase(struct site *site, const struct message *message,
+                                                const uint8_t transcript[static HASH_BYTES]);
+/* R2 and the charged update are there: puts the masks on, if there are any, and uploads. */
+CHOIR_MUST_CHECK enum choir_err site_mask(struct site *site);
+void site_store_mark(struct site *site);
+/* Frees locked memory with the next step; NULL is allowed. */
+void site_retire(struct site *site, void *memory);
+/* Wipes all secrets of the attempt and what was said last. */
+void site_forget(struct site *site);
 /* Sends the message of this phase again, and goes on with the upload. */
 void site_send_again(struct site *site);
 void site_fetch(struct site *site);
-/* Leaves the attempt; the charged update stays. */
+/* Leaves the attempt, whose secrets are wiped; the charged update stays. */
 void site_drop_attempt(struct site *site);
 
 #endif
