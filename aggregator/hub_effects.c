@@ -64,6 +64,8 @@ static enum choir_err send_effect(struct hub *hub, const struct gather_effect *e
         size_t len = 0;
 
         err = gather_body(hub->gather, effect, to->id[i], &body, &len);
+        if (err == CHOIR_ERR_MISSING)
+            return CHOIR_OK; // the attempt is over
         if (err == CHOIR_OK)
             err = send_body(hub, effect, body, len, &to->id[i], 1);
     }

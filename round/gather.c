@@ -72,6 +72,16 @@ void gather_forget_replaced(struct gather *gather)
         free(gather->replaced[--gather->n_replaced]);
 }
 
+// An effect of this step may still point to it.
+void gather_forget_body(struct gather *gather, struct blob *blob)
+{
+    if (blob->at != NULL) {
+        assert(gather->n_replaced < GATHER_REPLACED_MAX);
+        gather->replaced[gather->n_replaced++] = blob->at;
+    }
+    *blob = (struct blob){.at = NULL};
+}
+
 static void forget_step(struct gather *gather)
 {
     while (gather->n_records > 0)
@@ -95,11 +105,7 @@ void gather_keep(struct gather *gather, struct blob *blob)
         return;
     }
     memcpy(copy, gather->scratch, len);
-    // An effect of this step may still point to the old body.
-    if (blob->at != NULL) {
-        assert(gather->n_replaced < GATHER_REPLACED_MAX);
-        gather->replaced[gather->n_replaced++] = blob->at;
-    }
+    gather_forget_body(gather, blob);
     *blob = (struct blob){.at = copy, .len = len};
 }
 
@@ -226,6 +232,9 @@ void gather_free(struct gather *gather)
     if (gather == NULL)
         return;
     forget_step(gather);
+    gather_forget_masks(gather);
+    for (size_t i = 0; gather->peer != NULL && i < gather->n_peers; i++)
+        free(gather->peer[i].bundle.at);
     for (size_t i = 0; i < SAID_STEPS; i++)
         free(gather->said[i].at);
     free(gather->close.at);
@@ -461,6 +470,8 @@ enum choir_err gather_resume(struct gather *gather, const struct gather_event *e
         gather->wait_until_ms = gather->now_ms + gather->run.deadline_ms;
     } else {
         gather_enter(gather, gather->phase);
+        if (gather->run.suite > 0 && gather->err == CHOIR_OK)
+            gather_masks_resume(gather);
     }
     return gather->err;
 }
@@ -468,12 +479,17 @@ enum choir_err gather_resume(struct gather *gather, const struct gather_event *e
 enum choir_err gather_body(struct gather *gather, const struct gather_effect *effect, uint32_t to,
                            const uint8_t **body, size_t *len)
 {
-    (void)gather;
     if (effect->kind != GATHER_DO_SEND || !site_set_has(effect->send.to, to))
         return CHOIR_ERR_MISSING;
     *body = effect->send.body;
     *len = effect->send.body_len;
-    return CHOIR_OK;
+    if (*body != NULL)
+        return CHOIR_OK;
+    if (!gather->opened || gather->phase != GATHER_MASKED)
+        return CHOIR_ERR_MISSING;
+    gather_shares_for(gather, to);
+    *body = gather->scratch;
+    return message_encode(&gather->answer, gather->scratch, JOURNAL_RECORD_MAX, len);
 }
 
 enum choir_err gather_plan(const struct gather *gather, const uint8_t **plan, size_t *len)

@@ -167,8 +167,8 @@ struct gather_effect {
             const struct site_set *sites;   // U
             uint8_t (*roots)[HASH_BYTES];   // beside sites->id
             uint8_t model_hash[HASH_BYTES]; // the model the round began with
-            // What takes every mask out of the sum; NULL in suite 0. Valid until a later step ends
-            // the round: that which is given GATHER_MERGED, GATHER_MERGE_FAILED or GATHER_STOP.
+            // What takes every mask out of the sum; NULL in suite 0. Valid until the step that is
+            // given GATHER_MERGED or the next GATHER_START.
             const struct maskset *unmask;
         } merge;
         struct {
@@ -266,8 +266,8 @@ CHOIR_MUST_CHECK enum choir_err gather_step(struct gather *gather, const struct 
                                             struct gather_effects *effects);
 
 /* The body of a SEND effect of the last step for receiver `to`. *body is borrowed until the next
- * call with the machine, of this function too. Fails with CHOIR_ERR_MEMORY, or CHOIR_ERR_MISSING
- * if `to` is not a receiver. */
+ * call with the machine, of this function too. Fails with CHOIR_ERR_MISSING if `to` is not a
+ * receiver, or the attempt was over before the step was: then there is nothing to send. */
 CHOIR_MUST_CHECK enum choir_err gather_body(struct gather *gather,
                                             const struct gather_effect *effect, uint32_t to,
                                             const uint8_t **body, size_t *len);
@@ -278,7 +278,8 @@ CHOIR_MUST_CHECK enum choir_err gather_replay(struct gather *gather, const uint8
                                               size_t len);
 
 /* After the last record: goes on with the run, if there is one. Uses now_ms, fresh and log of
- * `event`; its kind is ignored. Journals and effects as in gather_step(). */
+ * `event`; its kind is ignored. Journals and effects as in gather_step(). Fails with
+ * CHOIR_ERR_MEMORY, or as gather_replay() if what was journaled of the masks does not fit. */
 CHOIR_MUST_CHECK enum choir_err gather_resume(struct gather *gather,
                                               const struct gather_event *event,
                                               struct gather_effects *effects);

@@ -1,4 +1,5 @@
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "round/gather_state.h"
@@ -13,8 +14,7 @@ static bool same(const uint8_t *a, const uint8_t *b)
     return memcmp(a, b, HASH_BYTES) == 0;
 }
 
-// The transcript hash that the message of phase `step` answers.
-static const uint8_t *answers(const struct gather *gather, size_t step)
+const uint8_t *gather_transcript(const struct gather *gather, size_t step)
 {
     return step == 0 ? gather->settings.roster_hash : gather->r[step - 1];
 }
@@ -35,7 +35,7 @@ static enum gather_said step_of_phase(enum gather_phase phase)
     return (enum gather_said)(phase - GATHER_OPEN);
 }
 
-static bool has_said(const struct peer *peer, enum gather_said step)
+bool gather_has_said(const struct peer *peer, enum gather_said step)
 {
     return peer->heard[step].here && (step != SAID_MASKED || peer->uploaded);
 }
@@ -44,14 +44,14 @@ bool gather_answered(const struct gather *gather, const struct peer *peer)
 {
     if (gather->phase == GATHER_MERGE)
         return site_set_has(&gather->members[SAID_UNMASK], peer->id);
-    return in_steps(gather->phase) && has_said(peer, step_of_phase(gather->phase));
+    return in_steps(gather->phase) && gather_has_said(peer, step_of_phase(gather->phase));
 }
 
 bool gather_awaited(const struct gather *gather, const struct peer *peer)
 {
     return gather->opened && in_steps(gather->phase) && !peer->dropped && !peer->suspended &&
            site_set_has(&gather->members[step_of_phase(gather->phase)], peer->id) &&
-           !has_said(peer, step_of_phase(gather->phase));
+           !gather_has_said(peer, step_of_phase(gather->phase));
 }
 
 void gather_enter(struct gather *gather, enum gather_phase phase)
@@ -74,18 +74,21 @@ void gather_clear_attempt(struct gather *gather)
         peer->dropped = false;
         peer->uploaded = false;
         peer->progress_ms = 0;
+        free(peer->bundle.at);
+        peer->bundle = (struct blob){.at = NULL};
         for (size_t step = 0; step < SAID_STEPS; step++)
             peer->heard[step].here = false;
     }
     gather->opened = false;
+    gather_forget_masks(gather);
 }
 
 void gather_remind(struct gather *gather, const struct peer *peer)
 {
     size_t step = step_of_phase(gather->phase);
 
-    gather_send_one(gather, phase_message[step], &gather->said[step], answers(gather, step),
-                    peer->id);
+    gather_send_one(gather, phase_message[step], &gather->said[step],
+                    gather_transcript(gather, step), peer->id);
 }
 
 // What the sites ask for by saying their part again is not pushed; these are.
@@ -103,7 +106,7 @@ void gather_resend(struct gather *gather)
             open.id[open.n++] = peer->id;
     }
     gather_offer_plan(gather, &offer);
-    gather_send(gather, MESSAGE_ROUND_OPEN, &gather->said[0], answers(gather, 0), &open);
+    gather_send(gather, MESSAGE_ROUND_OPEN, &gather->said[0], gather_transcript(gather, 0), &open);
 }
 
 // Tells a site that an attempt is over for it.
@@ -151,25 +154,29 @@ static void say_again(struct gather *gather, const struct peer *peer, enum gathe
 {
     size_t next = (size_t)step + 1;
 
+    // Who has not got its shares when the survivors are known is none of them.
+    if (gather->run.suite > 0 && step == SAID_SHARES && gather->phase > GATHER_MASKED)
+        return;
     if (next < SAID_STEPS && gather->phase > (enum gather_phase)(GATHER_OPEN + step))
-        gather_send_one(gather, phase_message[next], &gather->said[next], answers(gather, next),
-                        peer->id);
+        gather_send_one(gather, phase_message[next], &gather->said[next],
+                        gather_transcript(gather, next), peer->id);
     else if (step == SAID_MASKED && !peer->uploaded)
         expect_upload(gather, peer);
 }
 
 // True if the decoded body is one that this attempt can use.
-static bool body_fits(const struct gather *gather, const struct peer *peer, enum gather_said step)
+static bool body_fits(struct gather *gather, const struct peer *peer, enum gather_said step)
 {
     const struct message *message = &gather->message;
+    uint16_t suite = gather->run.suite;
 
     switch (step) {
     case SAID_ADVERT:
-        return message->advertise.suite == 0;
+        return message->advertise.suite == suite;
     case SAID_SHARES:
-        return message->shares.suite == 0;
+        return message->shares.suite == suite && gather_masks_fit(gather, peer, step);
     case SAID_MASKED:
-        return message->masked.suite == 0 && same(message->masked.r2, gather->r[2]) &&
+        return message->masked.suite == suite && same(message->masked.r2, gather->r[2]) &&
                message->masked.site == peer->id &&
                message->masked.n_parameters == gather->run.n_parameters &&
                message->masked.lane_bits == gather->run.lane_bits &&
@@ -177,7 +184,7 @@ static bool body_fits(const struct gather *gather, const struct peer *peer, enum
     case SAID_CONSENT:
         return same(message->consent.r2, gather->r[2]) && same(message->consent.r3, gather->r[3]);
     case SAID_UNMASK:
-        return message->unmask.suite == 0;
+        return message->unmask.suite == suite && gather_masks_fit(gather, peer, step);
     case SAID_STEPS:
     default:
         return false;
@@ -195,6 +202,10 @@ static void hear(struct gather *gather, struct peer *peer, const struct incoming
 {
     struct heard *heard = &peer->heard[step];
 
+    if (!gather_masks_hear(gather, peer, message, step)) {
+        tell_over(gather, message, MESSAGE_CODE_FORMAT);
+        return;
+    }
     heard->here = true;
     memcpy(heard->hash, hash, HASH_BYTES);
     heard->signed_len = 0;
@@ -214,6 +225,7 @@ void gather_on_said(struct gather *gather, struct peer *peer, const struct incom
                     enum gather_said step)
 {
     struct heard *heard = &peer->heard[step];
+    struct blob first = {.at = heard->signed_bytes, .len = heard->signed_len};
     uint8_t hash[HASH_BYTES];
 
     if (!gather->running || memcmp(message->run, gather->run.run, MESSAGE_RUN_BYTES) != 0)
@@ -236,7 +248,9 @@ void gather_on_said(struct gather *gather, struct peer *peer, const struct incom
     if (heard->here && same(heard->hash, hash)) {
         say_again(gather, peer, step);
     } else if (heard->here) {
-        gather_suspend(gather, peer, MESSAGE_CODE_EQUIVOCATION, heard, message);
+        gather_suspend(gather, peer, MESSAGE_CODE_EQUIVOCATION,
+                       step == SAID_SHARES && peer->bundle.at != NULL ? &peer->bundle : &first,
+                       message);
     } else if (peer->dropped || !site_set_has(&gather->members[step], peer->id) ||
                !in_time(gather, step)) {
         gather_drop(gather, peer, message_code_text(MESSAGE_CODE_LATE));
@@ -259,7 +273,7 @@ void gather_on_uploaded(struct gather *gather, const struct gather_event *event)
     peer->seen_ms = gather->now_ms;
 }
 
-static void reset_uploads(struct gather *gather, const struct site_set *but)
+void gather_reset_uploads(struct gather *gather, const struct site_set *but)
 {
     struct gather_effect *effect;
     struct site_set *sites = &gather->to[gather->effects->n];
@@ -283,7 +297,7 @@ void gather_abandon(struct gather *gather, enum message_code code, const char *t
     uint64_t pause = gather->settings.resend_ms;
 
     if (gather->revealed) {
-        reset_uploads(gather, NULL);
+        gather_reset_uploads(gather, NULL);
         gather_lose(gather, text);
         return;
     }
@@ -301,7 +315,7 @@ void gather_abandon(struct gather *gather, enum message_code code, const char *t
              "%s", text);
     if (message_encode(&gather->answer, body.at, GATHER_SMALL_BYTES, &body.len) == CHOIR_OK)
         gather_send(gather, MESSAGE_ATTEMPT_ABANDONED, &body, no_transcript, &gather->members[0]);
-    reset_uploads(gather, NULL);
+    gather_reset_uploads(gather, NULL);
     gather_clear_attempt(gather);
     if (gather->attempt < 10)
         pause *= gather->attempt;
@@ -309,293 +323,4 @@ void gather_abandon(struct gather *gather, enum message_code code, const char *t
         pause *= 10;
     gather_wait(gather, gather->now_ms +
                             (pause > gather->run.deadline_ms ? gather->run.deadline_ms : pause));
-}
-
-// The members of `step` that said their part; those that dropped out later count only where
-// their part can be used without them.
-static void who_said(const struct gather *gather, enum gather_said step, struct site_set *set)
-{
-    const struct site_set *members = &gather->members[step];
-
-    set->n = 0;
-    for (size_t i = 0; i < gather->n_peers; i++) {
-        const struct peer *peer = &gather->peer[i];
-
-        if (site_set_has(members, peer->id) && has_said(peer, step) && !peer->suspended &&
-            (step >= SAID_MASKED || !peer->dropped))
-            set->id[set->n++] = peer->id;
-    }
-}
-
-static void said_list(struct gather *gather, enum gather_said step, const struct site_set *set)
-{
-    struct said *list = &gather->list;
-
-    list->n = 0;
-    for (size_t i = 0; i < gather->n_peers; i++) {
-        if (!site_set_has(set, gather->peer[i].id))
-            continue;
-        list->id[list->n] = gather->peer[i].id;
-        memcpy(list->hash[list->n++], gather->peer[i].heard[step].hash, HASH_BYTES);
-    }
-}
-
-static void envelope_list(struct gather *gather, enum gather_said step, const struct site_set *set,
-                          struct envelope_list *list)
-{
-    list->n = 0;
-    for (size_t i = 0; i < gather->n_peers; i++) {
-        if (!site_set_has(set, gather->peer[i].id))
-            continue;
-        list->item[list->n].at = gather->peer[i].heard[step].signed_bytes;
-        list->item[list->n++].len = gather->peer[i].heard[step].signed_len;
-    }
-}
-
-static void link_transcript(struct gather *gather, unsigned step)
-{
-    enum choir_err err = transcript_next(gather->r[step], step, gather->r[step - 1], &gather->list);
-
-    if (gather->err == CHOIR_OK)
-        gather->err = err;
-}
-
-// Who did not get into the next list, in one line.
-static void report_missing(struct gather *gather, enum gather_said step, const struct site_set *in)
-{
-    const struct site_set *members = &gather->members[step];
-    char text[160] = "";
-    size_t len = 0;
-
-    for (size_t i = 0; i < members->n && len < sizeof text - 16; i++)
-        if (!site_set_has(in, members->id[i]))
-            len += (size_t)snprintf(text + len, sizeof text - len, " %u", (unsigned)members->id[i]);
-    if (len > 0)
-        gather_report(gather, MESSAGE_CODE_LATE, 0, "round %llu goes on without site%s",
-                      (unsigned long long)gather->round, text);
-}
-
-static void announce_adverts(struct gather *gather, const struct site_set *v1)
-{
-    report_missing(gather, SAID_ADVERT, v1);
-    gather->members[SAID_SHARES] = *v1;
-    said_list(gather, SAID_ADVERT, v1);
-    link_transcript(gather, 1);
-    gather->answer.kind = MESSAGE_ADVERTS;
-    envelope_list(gather, SAID_ADVERT, v1, &gather->answer.adverts.adverts);
-    gather_keep(gather, &gather->said[1]);
-    gather_enter(gather, GATHER_SHARE);
-    gather_send(gather, MESSAGE_ADVERTS, &gather->said[1], answers(gather, 1), v1);
-}
-
-static void announce_shares(struct gather *gather, const struct site_set *v2)
-{
-    struct msg_shares_all *all = &gather->answer.shares_all;
-
-    report_missing(gather, SAID_SHARES, v2);
-    gather->members[SAID_MASKED] = *v2;
-    said_list(gather, SAID_SHARES, v2);
-    link_transcript(gather, 2);
-    gather->answer.kind = MESSAGE_SHARES_ALL;
-    all->suite = 0;
-    all->n = gather->list.n;
-    for (size_t i = 0; i < all->n; i++) {
-        all->bundle[i].from = gather->list.id[i];
-        memcpy(all->bundle[i].bundle_hash, gather->list.hash[i], HASH_BYTES);
-        all->bundle[i].has_cipher = false;
-    }
-    gather_keep(gather, &gather->said[2]);
-    gather_enter(gather, GATHER_MASKED);
-    gather_send(gather, MESSAGE_SHARES_ALL, &gather->said[2], answers(gather, 2), v2);
-}
-
-static void announce_survivors(struct gather *gather, const struct site_set *u)
-{
-    struct journal_survivors *record = &gather->record.survivors;
-
-    report_missing(gather, SAID_MASKED, u);
-    gather->members[SAID_CONSENT] = *u;
-    gather->members[SAID_UNMASK] = *u;
-    for (size_t i = 0; i < u->n; i++)
-        memcpy(gather->roots[i], gather_peer(gather, u->id[i])->root, HASH_BYTES);
-    said_list(gather, SAID_MASKED, u);
-    link_transcript(gather, 3);
-    gather->answer.kind = MESSAGE_SURVIVORS;
-    memcpy(gather->answer.survivors.r3, gather->r[3], HASH_BYTES);
-    envelope_list(gather, SAID_MASKED, u, &gather->answer.survivors.headers);
-    gather_keep(gather, &gather->said[3]);
-
-    gather->record.kind = JOURNAL_SURVIVORS;
-    record->round = gather->round;
-    record->attempt = gather->attempt;
-    memcpy(record->r2, gather->r[2], HASH_BYTES);
-    said_list(gather, SAID_SHARES, &gather->members[SAID_MASKED]);
-    record->bundles = gather->list;
-    record->adverts = NULL;
-    record->adverts_len = 0;
-    record->body = gather->said[3].at;
-    record->body_len = gather->said[3].len;
-    gather_journal(gather);
-
-    gather_log_survivors(gather);
-    reset_uploads(gather, u);
-    gather_enter(gather, GATHER_CONSENT);
-    gather_send(gather, MESSAGE_SURVIVORS, &gather->said[3], answers(gather, 3),
-                &gather->members[SAID_MASKED]);
-}
-
-static void announce_consents(struct gather *gather, const struct site_set *consenting)
-{
-    struct journal_reveal *record = &gather->record.reveal;
-
-    gather->answer.kind = MESSAGE_CONSENTS;
-    envelope_list(gather, SAID_CONSENT, consenting, &gather->answer.consents.consents);
-    gather_keep(gather, &gather->said[4]);
-    gather->record.kind = JOURNAL_REVEAL;
-    record->round = gather->round;
-    record->attempt = gather->attempt;
-    record->body = gather->said[4].at;
-    record->body_len = gather->said[4].len;
-    gather_journal(gather);
-    gather->revealed = true;
-    gather_enter(gather, GATHER_UNMASK);
-    gather_send(gather, MESSAGE_CONSENTS, &gather->said[4], answers(gather, 4),
-                &gather->members[SAID_UNMASK]);
-}
-
-static void ask_for_sum(struct gather *gather)
-{
-    struct gather_effect *effect = gather_effect_add(gather, GATHER_DO_MERGE);
-
-    effect->merge.round = gather->round;
-    effect->merge.attempt = gather->attempt;
-    effect->merge.sites = &gather->members[SAID_UNMASK];
-    effect->merge.roots = gather->roots;
-    memcpy(effect->merge.model_hash, gather->run.model_hash, HASH_BYTES);
-    gather_enter(gather, GATHER_MERGE);
-    gather->deadline_ms = 0;
-}
-
-// How many members of the current step may still say their part.
-static size_t n_awaited(const struct gather *gather)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < gather->n_peers; i++)
-        if (gather_awaited(gather, &gather->peer[i]))
-            n++;
-    return n;
-}
-
-static bool busy(const struct gather *gather, const struct peer *peer)
-{
-    uint64_t silence = (uint64_t)GATHER_SILENT_BEATS * gather->settings.heartbeat_ms;
-    bool works = peer->activity == MESSAGE_FETCHING || peer->activity == MESSAGE_TRAINING ||
-                 peer->activity == MESSAGE_UPLOADING;
-
-    return (works && gather_present(gather, peer)) ||
-           (peer->progress_ms > 0 && gather->now_ms - peer->progress_ms <= silence);
-}
-
-// True once the deadline has passed and nobody who is awaited is seen working.
-static bool too_late(struct gather *gather)
-{
-    if (gather->now_ms < gather->deadline_ms)
-        return false;
-    if (gather->phase != GATHER_MASKED || gather->extended >= GATHER_EXTEND_MAX)
-        return true;
-    for (size_t i = 0; i < gather->n_peers; i++) {
-        if (!gather_awaited(gather, &gather->peer[i]) || !busy(gather, &gather->peer[i]))
-            continue;
-        gather->extended++;
-        gather->deadline_ms = gather->now_ms + gather->run.deadline_ms;
-        return false;
-    }
-    return true;
-}
-
-// Members of U that can still consent and reveal.
-static size_t n_alive(const struct gather *gather, const struct site_set *set)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < gather->n_peers; i++)
-        if (site_set_has(set, gather->peer[i].id) && !gather->peer[i].dropped &&
-            !gather->peer[i].suspended)
-            n++;
-    return n;
-}
-
-// Steps in which U_min sites are needed. True if the phase changed.
-static bool try_list(struct gather *gather, enum gather_said step)
-{
-    struct site_set in;
-    size_t awaited = n_awaited(gather);
-    bool enough;
-
-    who_said(gather, step, &in);
-    enough = in.n >= gather->minimum && n_alive(gather, &in) >= gather->threshold;
-    if (!enough && in.n + awaited < gather->minimum) {
-        gather_abandon(gather, MESSAGE_CODE_QUORUM, "too many sites dropped out");
-        return true;
-    }
-    if (awaited > 0 && !too_late(gather))
-        return false;
-    if (!enough)
-        gather_abandon(gather, MESSAGE_CODE_LATE, "too few sites answered in time");
-    else if (step == SAID_ADVERT)
-        announce_adverts(gather, &in);
-    else if (step == SAID_SHARES)
-        announce_shares(gather, &in);
-    else
-        announce_survivors(gather, &in);
-    return true;
-}
-
-// Steps in which T sites are enough. True if the phase changed.
-static bool try_quorum(struct gather *gather, enum gather_said step)
-{
-    struct site_set in;
-
-    who_said(gather, step, &in);
-    if (in.n >= gather->threshold) {
-        if (step == SAID_CONSENT)
-            announce_consents(gather, &in);
-        else
-            ask_for_sum(gather);
-        return true;
-    }
-    if (in.n + n_awaited(gather) >= gather->threshold && !too_late(gather))
-        return false;
-    gather_abandon(gather, MESSAGE_CODE_QUORUM, "too few sites are left to open the sum");
-    return true;
-}
-
-static bool advance_once(struct gather *gather)
-{
-    switch (gather->phase) {
-    case GATHER_WAITING:
-        return gather_try_open(gather);
-    case GATHER_OPEN:
-        return try_list(gather, SAID_ADVERT);
-    case GATHER_SHARE:
-        return try_list(gather, SAID_SHARES);
-    case GATHER_MASKED:
-        return try_list(gather, SAID_MASKED);
-    case GATHER_CONSENT:
-        return try_quorum(gather, SAID_CONSENT);
-    case GATHER_UNMASK:
-        return try_quorum(gather, SAID_UNMASK);
-    case GATHER_IDLE:
-    case GATHER_MERGE:
-    case GATHER_PHASES:
-    default:
-        return false;
-    }
-}
-
-void gather_advance(struct gather *gather)
-{
-    while (gather->running && gather->err == CHOIR_OK && advance_once(gather)) {
-    }
 }

@@ -146,7 +146,7 @@ static void open_attempt(struct gather *gather, const struct site_set *sites, ui
     memcpy(open->plan_hash, gather->run.plan_hash, HASH_BYTES);
     open->n_parameters = gather->run.n_parameters;
     open->lane_bits = gather->run.lane_bits;
-    open->suite = 0;
+    open->suite = gather->run.suite;
     open->deadline_ms = gather->run.deadline_ms;
     open->threshold = threshold;
     open->minimum = minimum;
@@ -165,7 +165,16 @@ static void open_attempt(struct gather *gather, const struct site_set *sites, ui
                 &gather->members[0]);
 }
 
-static void say_reason(struct gather *gather, size_t need, size_t have)
+static void say_reason(struct gather *gather, const char *reason)
+{
+    if (strcmp(reason, gather->reason) == 0)
+        return;
+    snprintf(gather->reason, sizeof gather->reason, "%s", reason);
+    gather_report(gather, MESSAGE_CODE_NONE, 0, "round %llu %s", (unsigned long long)gather->round,
+                  reason);
+}
+
+static void say_waits(struct gather *gather, size_t need, size_t have)
 {
     size_t more = need > have ? need - have : 0;
     char reason[MESSAGE_TEXT_MAX + 1] = "waits for the other sites to answer";
@@ -173,11 +182,7 @@ static void say_reason(struct gather *gather, size_t need, size_t have)
     if (more > 0)
         snprintf(reason, sizeof reason, "waits for %zu more site%s: need %zu, have %zu", more,
                  more == 1 ? "" : "s", need, have);
-    if (strcmp(reason, gather->reason) == 0)
-        return;
-    memcpy(gather->reason, reason, sizeof reason);
-    gather_report(gather, MESSAGE_CODE_NONE, 0, "round %llu %s", (unsigned long long)gather->round,
-                  reason);
+    say_reason(gather, reason);
 }
 
 bool gather_end_if_done(struct gather *gather)
@@ -225,6 +230,7 @@ bool gather_try_open(struct gather *gather)
     uint32_t n = (uint32_t)ready.n;
     uint32_t threshold = gather->threshold;
     uint32_t minimum = gather->minimum;
+    const char *hindrance;
 
     if (gather->attempt == 0) {
         threshold = quorum_threshold(n, gather->settings.collusion);
@@ -235,11 +241,15 @@ bool gather_try_open(struct gather *gather)
         return true;
     }
     if (n < minimum || n < threshold) {
-        say_reason(gather, minimum > threshold ? minimum : threshold, n);
+        say_waits(gather, minimum > threshold ? minimum : threshold, n);
         return false;
     }
     if (!everybody && gather->now_ms < gather->wait_until_ms) {
-        say_reason(gather, 0, n);
+        say_waits(gather, 0, n);
+        return false;
+    }
+    if (gather->run.suite > 0 && (hindrance = gather_masks_hindrance(gather, &ready)) != NULL) {
+        say_reason(gather, hindrance);
         return false;
     }
     open_attempt(gather, &ready, threshold, minimum);
@@ -277,7 +287,7 @@ void gather_on_merged(struct gather *gather, const struct gather_event *event)
     memcpy(close->r3, gather->r[3], HASH_BYTES);
     memcpy(close->sum_hash, event->sum_hash, HASH_BYTES);
     memcpy(close->model_hash, event->hash, HASH_BYTES);
-    memset(close->revealed_hash, 0, HASH_BYTES);
+    memcpy(close->revealed_hash, gather->revealed_hash, HASH_BYTES);
     close->missing_ppm = missing_ppm(gather, u);
     close->log = event->log;
     close->participants = *u;

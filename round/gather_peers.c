@@ -99,6 +99,7 @@ void gather_on_join(struct gather *gather, struct peer *peer)
         return;
     }
     peer->seen_ms = gather->now_ms;
+    peer->suites = gather->message.join.suites;
     if (!peer->joined || !same_session(peer->session, session))
         new_session(gather, peer, session);
     welcome(gather, peer);
@@ -108,6 +109,11 @@ void gather_on_join(struct gather *gather, struct peer *peer)
     gather_offer_plan(gather, &one);
     if (gather_awaited(gather, peer))
         gather_remind(gather, peer);
+}
+
+static bool knows_masks(const struct gather *gather, const struct peer *peer)
+{
+    return gather->run.suite == 0 || (peer->suites >> gather->run.suite & 1) != 0;
 }
 
 void gather_on_plan_answer(struct gather *gather, struct peer *peer, const struct incoming *message)
@@ -137,6 +143,13 @@ void gather_on_plan_answer(struct gather *gather, struct peer *peer, const struc
                           "site %u asks for at least %u sites, the plan has %zu",
                           (unsigned)peer->id, (unsigned)answer->minimum_cohort,
                           gather->run.n_sites);
+    } else if (!knows_masks(gather, peer)) {
+        peer->accepted = false;
+        peer->code = MESSAGE_CODE_POLICY;
+        if (news)
+            gather_report(gather, MESSAGE_CODE_POLICY, peer->id,
+                          "site %u does not know the masks of this plan (suite %u)",
+                          (unsigned)peer->id, (unsigned)gather->run.suite);
     } else if (news) {
         gather_report(gather, MESSAGE_CODE_NONE, peer->id, "site %u accepts the plan",
                       (unsigned)peer->id);
@@ -170,6 +183,8 @@ void gather_on_refuse(struct gather *gather, struct peer *peer, const struct inc
     }
     gather_report(gather, refuse->code, peer->id, "site %u refuses %s: %.200s", (unsigned)peer->id,
                   message_name(refuse->of), refuse->text);
+    if (refuse->code == MESSAGE_CODE_SHARE && gather->run.suite > 0)
+        gather_on_bad_share(gather, peer, message);
     gather_drop(gather, peer, message_code_text(refuse->code));
 }
 
@@ -183,7 +198,7 @@ void gather_on_leave(struct gather *gather, struct peer *peer)
 }
 
 void gather_suspend(struct gather *gather, struct peer *peer, enum message_code code,
-                    const struct heard *first, const struct incoming *second)
+                    const struct blob *first, const struct incoming *second)
 {
     struct journal_suspend *suspend = &gather->record.suspend;
 
@@ -192,8 +207,8 @@ void gather_suspend(struct gather *gather, struct peer *peer, enum message_code 
     gather->record.kind = JOURNAL_SUSPEND;
     suspend->site = peer->id;
     suspend->code = code;
-    suspend->first = first != NULL ? first->signed_bytes : NULL;
-    suspend->first_len = first != NULL ? first->signed_len : 0;
+    suspend->first = first != NULL ? first->at : NULL;
+    suspend->first_len = first != NULL ? first->len : 0;
     suspend->second = second->signed_bytes;
     suspend->second_len = second->signed_len <= JOURNAL_EVIDENCE_MAX ? second->signed_len : 0;
     gather_journal(gather);
@@ -209,13 +224,15 @@ void gather_on_upload_forged(struct gather *gather, const struct gather_event *e
     static const uint8_t nothing[1] = {0};
     const struct incoming no_second = {.signed_bytes = nothing};
     struct peer *peer = gather_peer(gather, event->site);
-    const struct heard *header;
+    struct heard *header;
+    struct blob first;
 
     if (peer == NULL || !gather->opened || gather->phase != GATHER_MASKED)
         return;
     header = &peer->heard[SAID_MASKED];
+    first = (struct blob){.at = header->signed_bytes, .len = header->signed_len};
     if (header->here && memcmp(peer->root, event->hash, HASH_BYTES) == 0)
-        gather_suspend(gather, peer, MESSAGE_CODE_FORMAT, header, &no_second);
+        gather_suspend(gather, peer, MESSAGE_CODE_FORMAT, &first, &no_second);
 }
 
 // A text that can be sent: control characters become question marks.

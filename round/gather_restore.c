@@ -57,6 +57,7 @@ static enum choir_err replay_start(struct gather *gather, const struct gather_ru
     gather->threshold = 0;
     gather->minimum = 0;
     gather->close_round = 0;
+    gather->n_accusations = 0;
     return CHOIR_OK;
 }
 
@@ -76,7 +77,8 @@ static enum choir_err replay_open(struct gather *gather, const struct journal_op
 
     if (err != CHOIR_OK)
         return err;
-    if (!open_follows(gather, open) || record->n != open->sites.n)
+    if (!open_follows(gather, open) || record->n != open->sites.n ||
+        open->suite != gather->run.suite)
         return CHOIR_ERR_FORMAT;
     err = keep_copy(&gather->said[0], record->body, record->body_len);
     if (err != CHOIR_OK)
@@ -148,13 +150,21 @@ static enum choir_err replay_survivors(struct gather *gather,
     }
     if (!site_set_within(u, shared))
         return CHOIR_ERR_FORMAT;
-    gather->members[SAID_SHARES] = *shared;
+    gather->members[SAID_SHARES] = *shared; // with masks on V1 follows, in gather_masks_resume()
     gather->members[SAID_UNMASK] = *u;
     memcpy(gather->r[2], record->r2, HASH_BYTES);
     memcpy(gather->r[3], survivors->r3, HASH_BYTES);
+    err = keep_copy(&gather->said[3], record->body, record->body_len);
+    if (err == CHOIR_OK && gather->run.suite > 0)
+        err = keep_copy(&gather->said[1], record->adverts, record->adverts_len);
+    for (size_t i = 0; err == CHOIR_OK && i < record->bundles.n; i++)
+        memcpy(gather_peer(gather, record->bundles.id[i])->heard[SAID_SHARES].hash,
+               record->bundles.hash[i], HASH_BYTES);
+    if (err != CHOIR_OK)
+        return err;
     gather->restored = true;
     gather_enter(gather, GATHER_CONSENT);
-    return keep_copy(&gather->said[3], record->body, record->body_len);
+    return CHOIR_OK;
 }
 
 static enum choir_err replay_reveal(struct gather *gather, const struct journal_reveal *record)

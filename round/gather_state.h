@@ -1,7 +1,8 @@
 /* gather_state - what the files of the aggregator's machine share. Private to round/.
  *
- * gather.c: one step, effects. gather_peers.c: joining, plans, refusals. gather_attempt.c: the
- * phases. gather_open.c: the beginning and the end of a round. gather_restore.c: the journal.
+ * gather.c: one step, effects. gather_peers.c: joining, plans, refusals. gather_attempt.c: what the
+ * sites say in an attempt. gather_steps.c: from phase to phase. gather_masks.c: what masks add to
+ * them. gather_open.c: the beginning and the end of a round. gather_restore.c: the journal.
  */
 #ifndef CHOIR_ROUND_GATHER_STATE_H
 #define CHOIR_ROUND_GATHER_STATE_H
@@ -9,6 +10,7 @@
 #include "round/gather.h"
 #include "round/journal.h"
 #include "round/transcript.h"
+#include "round/unmasking.h"
 
 enum {
     GATHER_SILENT_BEATS = 5, // heartbeats without a word: missing
@@ -20,6 +22,7 @@ enum {
     GATHER_SMALL_MAX = 8,
     GATHER_RECORDS_MAX = 6,
     GATHER_REPLACED_MAX = 16,
+    GATHER_ACCUSATIONS_MAX = 4096,
 };
 
 /* The steps in which sites speak; the phase of step s is GATHER_OPEN + s. */
@@ -33,12 +36,18 @@ struct heard {
     size_t signed_len;                          // 0 if it was longer
 };
 
+struct blob {
+    uint8_t *at;
+    size_t len;
+};
+
 struct peer {
     uint32_t id;
     bool in_plan;
     uint64_t nominal_size;
 
     bool joined;
+    uint32_t suites; // bit k: it knows suite k
     uint8_t session[MESSAGE_NONCE_BYTES];
     uint8_t dead[GATHER_DEAD_SESSIONS][MESSAGE_NONCE_BYTES];
     size_t n_dead;
@@ -53,14 +62,15 @@ struct peer {
     bool in_attempt, dropped; // in V0; fell out since
     uint8_t attempt_session[MESSAGE_NONCE_BYTES];
     struct heard heard[SAID_STEPS];
+    struct blob bundle; // its signed SHARES, with masks on: evidence, if one of them is bad
     bool uploaded;
     uint8_t root[HASH_BYTES]; // of its vector
     uint64_t progress_ms;
 };
 
-struct blob {
-    uint8_t *at;
-    size_t len;
+/* A site could not read what another one has sealed for it.. */
+struct accusation {
+    uint32_t by, dealer;
 };
 
 struct gather {
@@ -93,8 +103,15 @@ struct gather {
     struct blob said[SAID_STEPS]; // body sent in phase s: OPEN, ADVERTS, SHARES_ALL, SURVIVORS,
                                   // CONSENTS
     uint8_t roots[MESSAGE_SITES_MAX][HASH_BYTES]; // of U
-    struct site_set closed_sites;                 // of the newest ROUND_CLOSE
-    struct blob close;                            // newest ROUND_CLOSE
+    // With masks on, of this attempt: what comes of the shares; then the proof and what unmasks.
+    struct unmasking *unmasking;
+    struct blob proof;
+    struct maskset *unmask;
+    uint8_t revealed_hash[HASH_BYTES];
+    size_t n_accusations; // of this run
+    struct accusation accusation[GATHER_ACCUSATIONS_MAX];
+    struct site_set closed_sites; // of the newest ROUND_CLOSE
+    struct blob close;            // newest ROUND_CLOSE
     uint64_t close_round;
     uint32_t close_attempt;
     uint8_t close_r3[HASH_BYTES];
@@ -124,6 +141,8 @@ void gather_report(struct gather *gather, enum message_code code, uint32_t site,
 void gather_journal(struct gather *gather);
 /* Encodes gather->answer into *blob; the old body lives until the end of the step. */
 void gather_keep(struct gather *gather, struct blob *blob);
+/* Empties *blob; the old body lives until the end of the step. */
+void gather_forget_body(struct gather *gather, struct blob *blob);
 void gather_forget_replaced(struct gather *gather);
 /* Sends a kept body of this round and attempt; `to` is copied. Nothing if `to` is empty. */
 void gather_send(struct gather *gather, enum message_kind kind, const struct blob *blob,
@@ -149,7 +168,7 @@ void gather_on_leave(struct gather *gather, struct peer *peer);
 void gather_offer_plan(struct gather *gather, const struct site_set *to);
 /* Keeps it out for the rest of the run, with the two messages as evidence (either may be NULL). */
 void gather_suspend(struct gather *gather, struct peer *peer, enum message_code code,
-                    const struct heard *first, const struct incoming *second);
+                    const struct blob *first, const struct incoming *second);
 /* The vector that the site signed cannot be added to the others. */
 void gather_on_upload_forged(struct gather *gather, const struct gather_event *event);
 void gather_drop(struct gather *gather, struct peer *peer, const char *why);
@@ -175,8 +194,6 @@ void gather_take_open(struct gather *gather);
 void gather_on_said(struct gather *gather, struct peer *peer, const struct incoming *message,
                     enum gather_said step);
 void gather_on_uploaded(struct gather *gather, const struct gather_event *event);
-/* Moves on as far as it goes: called at the end of every step. */
-void gather_advance(struct gather *gather);
 /* Sends the message of this phase to a site whose answer is awaited. */
 void gather_remind(struct gather *gather, const struct peer *peer);
 void gather_resend(struct gather *gather);
@@ -188,5 +205,45 @@ bool gather_awaited(const struct gather *gather, const struct peer *peer);
 void gather_abandon(struct gather *gather, enum message_code code, const char *text);
 /* Forgets what was said in the attempt. */
 void gather_clear_attempt(struct gather *gather);
+/* The transcript hash that the message of phase `step` answers. */
+const uint8_t *gather_transcript(const struct gather *gather, size_t step);
+/* It has said its part of `step`: with its vector, where that belongs to it. */
+bool gather_has_said(const struct peer *peer, enum gather_said step);
+/* Vectors that came in and will not be used: all but those of `but` (NULL: all). */
+void gather_reset_uploads(struct gather *gather, const struct site_set *but);
+
+/* gather_steps.c */
+/* Moves on as far as it goes: called at the end of every step. */
+void gather_advance(struct gather *gather);
+/* Puts what the sites of `set` said in `step` into gather->list. */
+void gather_said_list(struct gather *gather, enum gather_said step, const struct site_set *set);
+/* R1 is made of the adverts in gather->list, and so on. */
+void gather_link_transcript(struct gather *gather, unsigned step);
+
+/* gather_masks.c: all of these are for runs with masks on only */
+/* The object that keeps what the attempt needs; NULL (and gather->err) if there is no memory. */
+struct unmasking *gather_masks(struct gather *gather);
+void gather_forget_masks(struct gather *gather);
+/* Why an attempt over `sites` cannot have masks; NULL if it can. */
+const char *gather_masks_hindrance(const struct gather *gather, const struct site_set *sites);
+/* Whether the decoded body can be used. */
+bool gather_masks_fit(struct gather *gather, const struct peer *peer, enum gather_said step);
+/* Keeps what the masks need of it. False if it cannot be taken: the site then leaves. */
+bool gather_masks_hear(struct gather *gather, struct peer *peer, const struct incoming *message,
+                       enum gather_said step);
+/* Takes out of `in` who has too few neighbours in it for its secrets to be restored. */
+void gather_masks_prune(struct gather *gather, struct site_set *in);
+/* True if a sum over `u` can be unmasked, as far as can be told now. */
+bool gather_masks_reach(struct gather *gather, const struct site_set *u);
+/* A site cannot read the share of another one. Counts who names whom. */
+void gather_on_bad_share(struct gather *gather, struct peer *peer, const struct incoming *message);
+/* What `to` gets of everybody's shares, in gather->answer. */
+void gather_shares_for(struct gather *gather, uint32_t to);
+/* V2 and U are known. */
+void gather_masks_settle(struct gather *gather);
+/* After a restart: takes the adverts again from what was journaled. */
+void gather_masks_resume(struct gather *gather);
+/* Restores what the shares allow. True if the sum can be unmasked: the proof is then an effect. */
+bool gather_unmask(struct gather *gather);
 
 #endif

@@ -1,11 +1,10 @@
 /* proof - what an auditor needs, beside the roster and the masked vectors, to recompute the sum
  * of a round with masks on: what was said in it, and the secrets that were revealed.
  *
- * Format, little-endian: magic "CHRPROOF", version u16 = 1, run [16], round u64, attempt u32; then
- * five parts, each a length u32 and the bytes: bodies of ROUND_OPEN, ADVERTS, SURVIVORS, CONSENTS
- * as they were sent, in this order, and the list of bundles: (id u32, SHA-256 of the SHARES body)
- * of V2, ascending. Last n u16 and the revealed secrets of V2, ascending: id u32, u8 (0: b, 1: rho),
- * 32 bytes. Nothing after it.
+ * Format, little-endian: magic "CHRPROOF", version u16 = 1, run [16], round u64, attempt u32; the
+ * bodies of ROUND_OPEN, ADVERTS, SURVIVORS and CONSENTS as they were sent, in this order, each as
+ * length u32 and bytes; n u16, and for each site of V2, ascending: id u32, SHA-256 of its SHARES
+ * body [32], u8 (0: its b follows, 1: its rho), secret [32]. Nothing after it.
  *
  * The secrets open nothing but the sum: of every site either its self mask stays unknown, or its
  * pair masks do. */
@@ -38,7 +37,7 @@ struct proof {
     uint32_t attempt;
     struct proof_part open, adverts, survivors, consents;
     struct said bundles; // of V2
-    size_t n_revealed;
+    size_t n_revealed;   // the same sites
     struct revealed revealed[MESSAGE_SITES_MAX];
 };
 

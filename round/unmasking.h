@@ -26,7 +26,9 @@ struct maskset; // crypto/maskset.h
 struct unmasking_terms {
     uint16_t suite;     // 1..3
     uint32_t threshold; // T
+    uint32_t collusion; // c
     struct graph graph; // of V0
+    struct site_set v0;
     uint8_t r0[HASH_BYTES];
 };
 
@@ -37,11 +39,18 @@ struct revealed {
     uint8_t secret[MESSAGE_SHARE_BYTES];
 };
 
-/* What was found out about somebody while secrets were restored. */
+/* What is wrong with the shares of a site's secret. */
+enum unmasking_blame {
+    UNMASKING_UNCLEAR, // too few shares came to tell: one of them, or all, do not fit the advert
+    UNMASKING_HOLDER,  // restored without the share of `holder`: it lies, or was dealt a wrong one
+    UNMASKING_DEALER,  // they agree on another secret than the dealer had committed itself to, in
+                       // more shares than the c sites that may collude could bend
+};
+
 struct unmasking_fault {
+    enum unmasking_blame blame;
     uint32_t dealer;
-    uint32_t holder; // whose share does not fit; 0: the dealer shared out another secret than it
-                     // had committed itself to
+    uint32_t holder; // with UNMASKING_HOLDER
 };
 
 enum { UNMASKING_FAULTS_MAX = 16 }; // that are told of; more are counted only
@@ -51,22 +60,25 @@ struct unmasking_faults {
     struct unmasking_fault item[UNMASKING_FAULTS_MAX];
 };
 
-/* `terms` is copied. Fails with CHOIR_ERR_MEMORY. */
+/* `terms` is copied. Finds the neighbours of each site. Fails with CHOIR_ERR_MEMORY. */
 CHOIR_MUST_CHECK enum choir_err unmasking_new(const struct unmasking_terms *terms,
                                               struct unmasking **out);
 void unmasking_free(struct unmasking *unmasking); // NULL is allowed
 
-/* Takes the advert of `site`. Fails with CHOIR_ERR_REFUSED if a key of it is of low order or is
+/* Takes the advert of `site`, one of V0, once. Fails with CHOIR_ERR_REFUSED if a key of it is of low order or is
  * the other key or that of another site, which then is *other (else 0), or CHOIR_ERR_MEMORY. */
 CHOIR_MUST_CHECK enum choir_err unmasking_advert(struct unmasking *unmasking, uint32_t site,
                                                  const struct msg_advertise *advert,
                                                  uint32_t *other);
 
-/* The sites whose adverts everybody gets; each has one here. Finds the neighbours of each. Fails
- * with CHOIR_ERR_MEMORY. */
-CHOIR_MUST_CHECK enum choir_err unmasking_set_v1(struct unmasking *unmasking,
-                                                 const struct site_set *v1,
-                                                 const uint8_t r1[static HASH_BYTES]);
+/* The sites whose adverts everybody gets; each has one here. */
+void unmasking_set_v1(struct unmasking *unmasking, const struct site_set *v1,
+                      const uint8_t r1[static HASH_BYTES]);
+
+/* Whether the secrets of all of `dealers` could be restored if `holders` reveal their shares; else
+ * *who is the first for which it is not so. */
+bool unmasking_reaches(const struct unmasking *unmasking, const struct site_set *dealers,
+                       const struct site_set *holders, uint32_t *who);
 
 /* Whether `bundle` holds exactly one sealed pair of shares for each neighbour of `site` in V1. */
 bool unmasking_bundle_fits(const struct unmasking *unmasking, uint32_t site,
@@ -79,12 +91,6 @@ CHOIR_MUST_CHECK enum choir_err unmasking_bundle(struct unmasking *unmasking, ui
 /* What `from` has sealed for `to`, MESSAGE_CIPHER_MAX bytes; NULL if they are not neighbours or
  * the bundle is not kept. */
 const uint8_t *unmasking_cipher(const struct unmasking *unmasking, uint32_t from, uint32_t to);
-
-/* Who lied, when `complains` says that what `dealer` sealed for it does not open, and discloses
- * its secret share key for this attempt: `dealer` if that is so, else `complains`; 0 if there is
- * no such box. */
-uint32_t unmasking_judge(const struct unmasking *unmasking, uint32_t dealer, uint32_t complains,
-                         const uint8_t secret_key[static HASH_BYTES]);
 
 /* Who shared, and in whose sum they are: V2 within V1, U within V2. Sealed shares are forgotten.
  * Fails with CHOIR_ERR_MEMORY. */
