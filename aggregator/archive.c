@@ -16,7 +16,7 @@
 #include "configs/explain.h"
 #include "train/safetensors.h"
 
-enum { CARD_BYTES_MAX = 256 << 10, NUMBER_MAX = 48 };
+enum { CARD_BYTES_MAX = 256 << 10, NUMBER_MAX = 48, SUMS_MAX = 256 };
 
 static enum choir_err copy_roster(int folder, const char *roster_path)
 {
@@ -118,7 +118,7 @@ static void put_inputs(FILE *card, const struct plan *plan)
 static enum choir_err put_card(FILE *card, const struct study *study, const struct roster *roster,
                                const struct archive_figures *figures)
 {
-    char hash[2 * HASH_BYTES + 1], date[32], epsilon[NUMBER_MAX];
+    char hash[2 * HASH_BYTES + 1], date[32], epsilon[NUMBER_MAX], sums[SUMS_MAX];
     time_t ended = (time_t)figures->ended_unix;
     struct tm day;
 
@@ -143,8 +143,11 @@ static enum choir_err put_card(FILE *card, const struct study *study, const stru
             mechanism_name(study->plan->privacy.mechanism), epsilon);
     if (study->plan->privacy.mechanism != MECHANISM_NONE)
         fprintf(card, "| delta | %g |\n", study->plan->privacy.delta);
-    fprintf(card, "| secure aggregation | %s |\n\n## Who took part\n\n",
-            study->plan->secure_aggregation ? "on" : "off");
+    fprintf(card, "| secure aggregation | %s |\n\n",
+            study->plan->secure_aggregation ? plan_suite_name(figures->sums.suite) : "off");
+    progress_sums_text(&figures->sums, plan_suite_name(figures->sums.suite), study->plan->n_sites,
+                       sums, sizeof sums);
+    fprintf(card, "What the aggregator saw: %s.\n\n## Who took part\n\n", sums);
     put_participants(card, study, figures);
     put_inputs(card, study->plan);
     fprintf(card, "\n## The plan in words\n\n```\n");
@@ -175,6 +178,18 @@ static enum choir_err write_card(int folder, const struct study *study, const st
     return err;
 }
 
+static void put_sums(struct json_out *out, const struct progress_sums *sums)
+{
+    json_out_object(out, "masks");
+    json_out_text(out, "suite", plan_suite_name(sums->suite));
+    json_out_u64(out, "sums", sums->n);
+    json_out_u64(out, "least_sites", sums->least);
+    json_out_u64(out, "most_sites", sums->most);
+    json_out_u64(out, "may_be_lost", sums->may_lose);
+    json_out_u64(out, "may_collude", sums->collusion);
+    json_out_close(out);
+}
+
 static enum choir_err write_figures(int folder, const struct study *study,
                                     const struct archive_figures *figures)
 {
@@ -194,6 +209,8 @@ static enum choir_err write_figures(int folder, const struct study *study,
     json_out_bool(out, "complete", figures->complete);
     json_out_u64(out, "rounds", figures->rounds);
     json_out_bool(out, "secure_aggregation", study->plan->secure_aggregation);
+    if (study->plan->secure_aggregation)
+        put_sums(out, &figures->sums);
     json_out_number(out, "run_seconds", (double)figures->elapsed_ms / 1000.0);
     json_out_bool(out, "aggregator_restarted", figures->resumed);
     json_out_u64(out, "bytes_up", figures->bytes_up);

@@ -13,6 +13,7 @@
 #include "aggregator/annals.h"
 #include "aggregator/study.h"
 #include "base/err.h"
+#include "ops/progress.h"
 #include "wire/message.h"
 
 struct archive_figures {
@@ -24,6 +25,7 @@ struct archive_figures {
     uint64_t bytes_up, bytes_down;
     uint64_t ended_unix;
     struct site_set participants; // sites that were in at least one sum
+    struct progress_sums sums;    // those of the whole run
 };
 
 /* True if a run's papers are complete in `folder`. */

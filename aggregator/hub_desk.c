@@ -56,6 +56,14 @@ static void fill_sites(const struct hub *hub, uint64_t now, struct progress *out
     }
 }
 
+void hub_note_sum(struct hub *hub, uint64_t round, size_t n)
+{
+    if (hub->opened.round_no != round)
+        return; // nothing is known about how it was opened
+    hub->opened.in_sum = (uint32_t)n;
+    progress_sums_add(&hub->sums, &hub->opened);
+}
+
 void hub_progress(void *context, struct progress *out)
 {
     struct hub *hub = context;
@@ -80,7 +88,9 @@ void hub_progress(void *context, struct progress *out)
     out->attempt = status->attempt;
     out->elapsed_ms = hub->started_ms == 0 ? 0 : end - hub->started_ms;
     out->deadline_ms = status->deadline_ms > now ? status->deadline_ms - now : 0;
-    out->secure_aggregation = hub->study->plan->secure_aggregation;
+    out->sums = hub->sums;
+    out->sums.suite = plan_suite(hub->study->plan);
+    out->sums.collusion = hub->roster.c;
     hub_count_bytes(hub, &out->bytes_up, &out->bytes_down);
     fill_sites(hub, now, out);
 }
@@ -115,6 +125,7 @@ static void reset_run(struct hub *hub)
     hub->started_ms = hub->ended_ms = 0;
     hub->ended = hub->complete = hub->resumed = false;
     hub->participants.n = 0;
+    memset(&hub->sums, 0, sizeof hub->sums);
     hub->came_in.round = 0;
     link_count(hub->link, &hub->before);
 }

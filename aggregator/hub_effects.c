@@ -239,10 +239,20 @@ static void keep_masked(struct hub *hub, const struct gather_effect *effect)
                   log_err(err));
 }
 
+static void note_opened(struct hub *hub, const struct gather_effect *effect)
+{
+    hub->opened = (struct progress_round){.round_no = effect->opened.round,
+                                          .attempt = effect->opened.attempt,
+                                          .invited = (uint32_t)effect->opened.sites->n,
+                                          .threshold = effect->opened.threshold,
+                                          .minimum = effect->opened.minimum};
+}
+
 static enum choir_err closed(struct hub *hub, const struct gather_effect *effect)
 {
     if (hub->repeating)
         return CHOIR_OK; // an old round: what is on disk belongs to the one that goes on
+    hub_note_sum(hub, effect->closed.round, effect->closed.sites->n);
     for (size_t i = 0; i < effect->closed.sites->n; i++)
         site_set_add(&hub->participants, effect->closed.sites->id[i]);
     keep_masked(hub, effect);
@@ -279,6 +289,9 @@ static enum choir_err run_end(struct hub *hub, const struct gather_effect *effec
     memcpy(figures.run, hub->run, sizeof figures.run);
     figures.elapsed_ms = hub->started_ms == 0 ? 0 : hub->ended_ms - hub->started_ms;
     figures.participants = hub->participants;
+    figures.sums = hub->sums;
+    figures.sums.suite = plan_suite(hub->study->plan);
+    figures.sums.collusion = hub->roster.c;
     hub_count_bytes(hub, &figures.bytes_up, &figures.bytes_down);
     err = hub_run_folder(hub, folder);
     if (err == CHOIR_OK && hub->repeating && archive_is_there(folder))
@@ -363,6 +376,7 @@ static enum choir_err carry_out_one(struct hub *hub, const struct gather_effect 
     case GATHER_DO_OPENED:
         if (hub->started_ms == 0)
             hub->started_ms = now_ms();
+        note_opened(hub, effect);
         return note_in_annals(hub, effect);
     case GATHER_DO_SURVIVORS:
         err = note_in_annals(hub, effect);

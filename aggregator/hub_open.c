@@ -39,9 +39,25 @@ static enum choir_err note_start(struct replay *replay, const struct gather_run 
     replay->any = true;
     replay->masked = run->suite != 0;
     replay->hub->participants.n = 0;
+    memset(&replay->hub->sums, 0, sizeof replay->hub->sums);
     memcpy(replay->signature, run->signature, SIGN_BYTES);
     memcpy(replay->hub->run, run->run, MESSAGE_RUN_BYTES);
     return CHOIR_OK;
+}
+
+static enum choir_err note_opened(struct replay *replay, const struct journal_open *open)
+{
+    const struct msg_round_open *said = &replay->message.round_open;
+    enum choir_err err =
+        message_decode(MESSAGE_ROUND_OPEN, open->body, open->body_len, &replay->message);
+
+    if (err == CHOIR_OK)
+        replay->hub->opened = (struct progress_round){.round_no = said->round,
+                                                      .attempt = said->attempt,
+                                                      .invited = (uint32_t)open->n,
+                                                      .threshold = said->threshold,
+                                                      .minimum = said->minimum};
+    return err;
 }
 
 static enum choir_err note_participants(struct replay *replay, const struct journal_close *close)
@@ -52,6 +68,8 @@ static enum choir_err note_participants(struct replay *replay, const struct jour
 
     for (size_t i = 0; err == CHOIR_OK && i < sites->n; i++)
         site_set_add(&replay->hub->participants, sites->id[i]);
+    if (err == CHOIR_OK)
+        hub_note_sum(replay->hub, close->round, sites->n);
     return err;
 }
 
@@ -65,6 +83,8 @@ static enum choir_err replay_one(void *context, const uint8_t *record, size_t le
         err = journal_decode(record, len, &replay->record);
     if (err == CHOIR_OK && replay->record.kind == JOURNAL_RUN_START)
         err = note_start(replay, &replay->record.start.run);
+    if (err == CHOIR_OK && replay->record.kind == JOURNAL_ROUND_OPEN)
+        err = note_opened(replay, &replay->record.open);
     if (err == CHOIR_OK && replay->record.kind == JOURNAL_CLOSE)
         err = note_participants(replay, &replay->record.close);
     if (err == CHOIR_OK && replay->record.kind == JOURNAL_CLOSE && replay->masked)

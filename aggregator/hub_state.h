@@ -57,6 +57,8 @@ struct hub {
     uint64_t started_ms, ended_ms; // first round opened, run ended; 0: not yet
     struct link_counts before;     // at the start of the run
     struct site_set participants;
+    struct progress_round opened; // the newest attempt; no sum yet
+    struct progress_sums sums;    // of the run, but for suite and collusion
     bool ended, complete;
     bool resumed;         // the run was not begun by this process
     bool start_due;       // hub->start is not in the log yet
@@ -100,6 +102,8 @@ CHOIR_MUST_CHECK enum choir_err hub_judge_upload(struct hub *hub, uint32_t site,
 /* hub_effects.c: the current model is what sites can fetch. */
 CHOIR_MUST_CHECK enum choir_err hub_serve_model(struct hub *hub);
 void hub_stop_serving(struct hub *hub);
+/* hub_desk.c: the round that hub->opened is about has a model, from the sum over n sites. */
+void hub_note_sum(struct hub *hub, uint64_t round, size_t n);
 /* hub_effects.c: bytes of the run, from and to all sites. */
 void hub_count_bytes(const struct hub *hub, uint64_t *up, uint64_t *down);
 

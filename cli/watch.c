@@ -9,6 +9,7 @@
 #include "cli/args.h"
 #include "cli/choir.h"
 #include "cli/operator.h"
+#include "configs/plan.h"
 
 enum { LINE_MAX_BYTES = 512, WIDTH_DEFAULT = 100, PLAIN_EVERY_MS = 5000 };
 
@@ -35,9 +36,46 @@ static void print_head(const struct progress *progress)
     char run[2 * PROGRESS_RUN_BYTES + 1];
 
     hex_put(run, progress->run, PROGRESS_RUN_BYTES);
-    printf("plan %s, run %.8s, %llu rounds, %zu sites, secure aggregation %s\n", progress->plan,
-           run, (unsigned long long)progress->rounds, progress->n_sites,
-           progress->secure_aggregation ? "on" : "off");
+    printf("plan %s, run %.8s, %llu rounds, %zu sites\n", progress->plan, run,
+           (unsigned long long)progress->rounds, progress->n_sites);
+}
+
+// Wrapped at a blank after a semicolon, so that no terminal cuts it.
+static void print_sums(const struct progress *progress)
+{
+    char text[LINE_MAX_BYTES];
+    char *second;
+
+    progress_sums_text(&progress->sums, plan_suite_name(progress->sums.suite), progress->n_sites,
+                       text, sizeof text);
+    second = strstr(text, "; ");
+    if (second != NULL) {
+        second[1] = '\0';
+        second += 2;
+    }
+    printf("%s\n", text);
+    if (second != NULL)
+        printf("  %s\n", second);
+}
+
+// What each sum was over, and what its round would have borne.
+static void print_rounds(const struct progress_sums *sums)
+{
+    if (sums->n_closed == 0)
+        return;
+    printf("\n  round  attempt  sum over  could lose  may collude\n");
+    for (size_t i = 0; i < sums->n_closed; i++) {
+        const struct progress_round *round = &sums->closed[i];
+        char over[32];
+
+        snprintf(over, sizeof over, "%u of %u", round->in_sum, round->invited);
+        printf("  %5llu  %7u  %8s  %10u  %11u\n", (unsigned long long)round->round_no,
+               round->attempt, over,
+               round->invited > round->minimum ? round->invited - round->minimum : 0,
+               sums->collusion);
+    }
+    if (sums->n > sums->n_closed)
+        printf("  (the newest %zu of %llu)\n", sums->n_closed, (unsigned long long)sums->n);
 }
 
 // On a terminal the line is written over; in a file a new round is a new line.
@@ -67,7 +105,14 @@ static int print_end(const struct progress *progress, bool terminal)
            (double)progress->bytes_down / 1024.0);
     if (progress->reason[0] != '\0')
         printf("%s\n", progress->reason);
+    print_sums(progress);
     return progress->complete ? EXIT_DONE : EXIT_FAILED;
+}
+
+static void print_start(const struct progress *progress)
+{
+    print_head(progress);
+    print_sums(progress);
 }
 
 static int follow(int fd, struct progress *progress)
@@ -84,7 +129,7 @@ static int follow(int fd, struct progress *progress)
             return EXIT_FAILED;
         }
         if (!begun)
-            print_head(progress);
+            print_start(progress);
         begun = true;
         print_line(progress, terminal, &last_round, &last_ms);
         if (progress->state == PROGRESS_ENDED)
@@ -100,13 +145,15 @@ static void print_status(const struct progress *progress)
         printf("no run; `choir launch` starts one\n");
         return;
     }
-    print_head(progress);
+    print_start(progress);
     progress_line(progress, line, sizeof line, sizeof line - 1);
     printf("%s\n", line);
     if (progress->reason[0] != '\0')
         printf("%s\n", progress->reason);
     for (size_t i = 0; i < progress->n_sites; i++)
         printf("  %-24s %s\n", progress->sites[i].name, site_words[progress->sites[i].state]);
+    if (progress->sums.suite != 0)
+        print_rounds(&progress->sums);
 }
 
 // One look; a watcher waits as long as the run lasts.

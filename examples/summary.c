@@ -67,6 +67,31 @@ static enum choir_err read_sites(const struct json_node *list, struct summary *s
     return CHOIR_OK;
 }
 
+static enum choir_err read_masks(const struct json_node *root, struct summary_masks *masks,
+                                 struct choir_diag *diag)
+{
+    const struct json_node *node = NULL;
+    const char *suite = NULL;
+    const uint64_t most = UINT64_C(1) << 53;
+    enum choir_err err = json_get_node(root, "masks", JSON_OBJECT, &node, diag);
+
+    if (err == CHOIR_OK)
+        err = json_get_text(node, "suite", &suite, diag);
+    if (err == CHOIR_OK)
+        err = json_get_u64(node, "sums", 0, most, &masks->sums, diag);
+    if (err == CHOIR_OK)
+        err = json_get_u64(node, "least_sites", 0, most, &masks->least_sites, diag);
+    if (err == CHOIR_OK)
+        err = json_get_u64(node, "most_sites", 0, most, &masks->most_sites, diag);
+    if (err == CHOIR_OK)
+        err = json_get_u64(node, "may_be_lost", 0, most, &masks->may_be_lost, diag);
+    if (err == CHOIR_OK)
+        err = json_get_u64(node, "may_collude", 0, most, &masks->may_collude, diag);
+    if (err == CHOIR_OK)
+        (void)snprintf(masks->suite, sizeof masks->suite, "%.31s", suite);
+    return err;
+}
+
 enum choir_err summary_read_run(struct summary *summary, const char *path, struct choir_diag *diag)
 {
     const uint64_t most = UINT64_C(1) << 53;
@@ -87,6 +112,8 @@ enum choir_err summary_read_run(struct summary *summary, const char *path, struc
         err = json_get_u64(root, "rounds", 0, most, &summary->rounds, diag);
     if (err == CHOIR_OK)
         err = json_get_bool(root, "secure_aggregation", &summary->secure_aggregation, diag);
+    if (err == CHOIR_OK && summary->secure_aggregation)
+        err = read_masks(root, &summary->masks, diag);
     if (err == CHOIR_OK)
         err = json_get_node(root, "sites", JSON_ARRAY, &list, diag);
     if (err == CHOIR_OK)
@@ -186,6 +213,25 @@ static void print_site(FILE *out, int width, const struct summary_site *site)
                   cell(cells[4], "", site->epsilon_budget, 2));
 }
 
+static void print_masks(FILE *out, const struct summary *summary)
+{
+    const struct summary_masks *masks = &summary->masks;
+
+    if (!summary->secure_aggregation) {
+        (void)fputs("  Secure aggregation OFF: the aggregator saw the update of each site.\n", out);
+        return;
+    }
+    (void)fprintf(out, "  Secure aggregation on (%s): the aggregator learnt %llu sums, each over ",
+                  masks->suite, (unsigned long long)masks->sums);
+    if (masks->least_sites < masks->most_sites)
+        (void)fprintf(out, "%llu to ", (unsigned long long)masks->least_sites);
+    (void)fprintf(out,
+                  "%llu of the %zu sites, and no\n  single update. Each round could lose %llu of "
+                  "them, and %llu may collude with the aggregator.\n",
+                  (unsigned long long)masks->most_sites, summary->plan->n_sites,
+                  (unsigned long long)masks->may_be_lost, (unsigned long long)masks->may_collude);
+}
+
 void summary_print(const struct summary *summary, FILE *out)
 {
     const int width = name_width(summary);
@@ -201,6 +247,7 @@ void summary_print(const struct summary *summary, FILE *out)
         print_site(out, width, &summary->sites[i]);
     (void)fprintf(out, "  %-*s  %12zu  %6s  %6s\n\n", width, "all sites", summary->n_test, "",
                   cell(cells[0], "", summary->auc_federated, 3));
+    print_masks(out, summary);
     (void)fprintf(out,
                   "  For comparison, all records in one place without privacy: AUC %s "
                   "(accuracy %s; the federation's %s).\n",

@@ -22,6 +22,15 @@ struct summary_site {
     double epsilon, epsilon_reserved, epsilon_budget, delta;
 };
 
+/* What the aggregator saw of a run with secure aggregation on. */
+struct summary_masks {
+    char suite[32];
+    uint64_t sums;                    // opened: one a round
+    uint64_t least_sites, most_sites; // of the smallest and the largest sum
+    uint64_t may_be_lost;             // sites that every round could have lost
+    uint64_t may_collude;             // with the aggregator, as the roster says
+};
+
 struct summary {
     const struct plan *plan;
     struct summary_site *sites; // [plan->n_sites], in the plan's order
@@ -32,6 +41,7 @@ struct summary {
     double seconds;
     uint64_t bytes_up, bytes_down, rounds;
     bool secure_aggregation;
+    struct summary_masks masks; // where secure_aggregation is true
 };
 
 /* Reads run.json (README.md) into the run's fields and the epsilons of the sites, whose names

@@ -6,6 +6,27 @@
 
 enum { BAR_COLUMNS = 20 };
 
+static void put_sums(struct buf *buf, const struct progress_sums *sums)
+{
+    buf_u16(buf, sums->suite);
+    buf_u32(buf, sums->collusion);
+    buf_u64(buf, sums->n);
+    buf_u32(buf, sums->least);
+    buf_u32(buf, sums->most);
+    buf_u32(buf, sums->may_lose);
+    buf_u32(buf, (uint32_t)sums->n_closed);
+    for (size_t i = 0; i < sums->n_closed; i++) {
+        const struct progress_round *round = &sums->closed[i];
+
+        buf_u64(buf, round->round_no);
+        buf_u32(buf, round->attempt);
+        buf_u32(buf, round->invited);
+        buf_u32(buf, round->in_sum);
+        buf_u32(buf, round->threshold);
+        buf_u32(buf, round->minimum);
+    }
+}
+
 enum choir_err progress_encode(const struct progress *progress, uint8_t *bytes, size_t max,
                                size_t *len)
 {
@@ -24,9 +45,9 @@ enum choir_err progress_encode(const struct progress *progress, uint8_t *bytes, 
     buf_u64(&buf, progress->deadline_ms);
     buf_u64(&buf, progress->bytes_up);
     buf_u64(&buf, progress->bytes_down);
-    buf_u8(&buf, progress->secure_aggregation);
-    if (progress->n_sites > PROGRESS_SITES_MAX)
+    if (progress->n_sites > PROGRESS_SITES_MAX || progress->sums.n_closed > PROGRESS_ROUNDS_MAX)
         return CHOIR_ERR_FORMAT;
+    put_sums(&buf, &progress->sums);
     buf_u32(&buf, (uint32_t)progress->n_sites);
     for (size_t i = 0; i < progress->n_sites; i++) {
         buf_text(&buf, progress->sites[i].name);
@@ -67,6 +88,34 @@ static void read_sites(struct view *view, struct progress *progress)
     }
 }
 
+static void read_sums(struct view *view, struct progress_sums *sums)
+{
+    uint32_t n;
+
+    sums->suite = view_u16(view);
+    sums->collusion = view_u32(view);
+    sums->n = view_u64(view);
+    sums->least = view_u32(view);
+    sums->most = view_u32(view);
+    sums->may_lose = view_u32(view);
+    n = view_u32(view);
+    if (n > PROGRESS_ROUNDS_MAX) {
+        view->failed = true;
+        return;
+    }
+    sums->n_closed = n;
+    for (size_t i = 0; i < n; i++) {
+        struct progress_round *round = &sums->closed[i];
+
+        round->round_no = view_u64(view);
+        round->attempt = view_u32(view);
+        round->invited = view_u32(view);
+        round->in_sum = view_u32(view);
+        round->threshold = view_u32(view);
+        round->minimum = view_u32(view);
+    }
+}
+
 enum choir_err progress_decode(const uint8_t *bytes, size_t len, struct progress *progress)
 {
     struct view view = view_over(bytes, len);
@@ -86,12 +135,57 @@ enum choir_err progress_decode(const uint8_t *bytes, size_t len, struct progress
     progress->deadline_ms = view_u64(&view);
     progress->bytes_up = view_u64(&view);
     progress->bytes_down = view_u64(&view);
-    progress->secure_aggregation = view_u8(&view) == 1;
+    read_sums(&view, &progress->sums);
     read_sites(&view, progress);
     if (!view_done(&view) || state > PROGRESS_ENDED)
         return CHOIR_ERR_FORMAT;
     progress->state = (enum progress_state)state;
     return CHOIR_OK;
+}
+
+void progress_sums_add(struct progress_sums *sums, const struct progress_round *round)
+{
+    uint32_t may_lose = round->invited > round->minimum ? round->invited - round->minimum : 0;
+    bool first = sums->n == 0;
+
+    if (sums->n_closed > 0 && round->round_no <= sums->closed[sums->n_closed - 1].round_no)
+        return;
+    sums->n++;
+    if (first || round->in_sum < sums->least)
+        sums->least = round->in_sum;
+    if (round->in_sum > sums->most)
+        sums->most = round->in_sum;
+    if (first || may_lose < sums->may_lose)
+        sums->may_lose = may_lose;
+    if (sums->n_closed == PROGRESS_ROUNDS_MAX)
+        memmove(sums->closed, sums->closed + 1, --sums->n_closed * sizeof sums->closed[0]);
+    sums->closed[sums->n_closed++] = *round;
+}
+
+void progress_sums_text(const struct progress_sums *sums, const char *suite, size_t n_sites,
+                        char *text, size_t max)
+{
+    char least[16] = "";
+
+    if (sums->suite == 0) {
+        snprintf(text, max, "secure aggregation off: the aggregator sees each site's update");
+        return;
+    }
+    if (sums->n == 0) {
+        snprintf(text, max,
+                 "secure aggregation on (%s): no sum opened yet; %u may collude with the "
+                 "aggregator",
+                 suite, sums->collusion);
+        return;
+    }
+    if (sums->least < sums->most)
+        snprintf(least, sizeof least, "%u to ", sums->least);
+    snprintf(text, max,
+             "secure aggregation on (%s): %llu sum%s%s over %s%u of %zu sites; a round could lose "
+             "%u site%s, and %u may collude with the aggregator",
+             suite, (unsigned long long)sums->n, sums->n == 1 ? "" : "s",
+             sums->n == 1 ? "" : ", each", least, sums->most, n_sites, sums->may_lose,
+             sums->may_lose == 1 ? "" : "s", sums->collusion);
 }
 
 static uint64_t rounds_done(const struct progress *progress)

@@ -19,6 +19,7 @@ enum {
     PROGRESS_SITES_MAX = 1000,
     PROGRESS_BYTES_MAX = 128 << 10,
     PROGRESS_RUN_BYTES = 16,
+    PROGRESS_ROUNDS_MAX = 20, // closed rounds that are told one by one
 };
 
 enum progress_state { PROGRESS_IDLE, PROGRESS_WAITING, PROGRESS_RUNNING, PROGRESS_ENDED };
@@ -39,6 +40,26 @@ struct progress_site {
     enum progress_site_state state;
 };
 
+/* A round that has a model: whose sum it was, and what it would have borne. */
+struct progress_round {
+    uint64_t round_no;
+    uint32_t attempt;
+    uint32_t invited;            // sites it was opened with: |V0|
+    uint32_t in_sum;             // sites whose sum was opened: |U|
+    uint32_t threshold, minimum; // T and U_min; invited - minimum sites could be lost
+};
+
+/* The sums of a run that were opened so far. */
+struct progress_sums {
+    uint16_t suite;       // of the masks, as plan_suite() gives it; 0: secure aggregation is off
+    uint32_t collusion;   // sites that may collude with the aggregator, as the roster says
+    uint64_t n;           // what follows is 0 before the first
+    uint32_t least, most; // sites of the smallest and of the largest sum
+    uint32_t may_lose;    // sites that every round could have lost
+    size_t n_closed;
+    struct progress_round closed[PROGRESS_ROUNDS_MAX]; // the newest ones, newest last
+};
+
 struct progress {
     enum progress_state state;
     bool complete; // PROGRESS_ENDED: every round closed
@@ -51,7 +72,7 @@ struct progress {
     uint64_t elapsed_ms;           // since the first round opened
     uint64_t deadline_ms;          // until the phase is over, 0 if none runs
     uint64_t bytes_up, bytes_down; // of all sites together, so far
-    bool secure_aggregation;
+    struct progress_sums sums;
     size_t n_sites;
     struct progress_site sites[PROGRESS_SITES_MAX];
 };
@@ -61,6 +82,15 @@ CHOIR_MUST_CHECK enum choir_err progress_encode(const struct progress *progress,
 /* Fails with CHOIR_ERR_FORMAT. */
 CHOIR_MUST_CHECK enum choir_err progress_decode(const uint8_t *bytes, size_t len,
                                                 struct progress *progress);
+
+/* Counts a round that was closed; one that is not above the newest is there already. */
+void progress_sums_add(struct progress_sums *sums, const struct progress_round *round);
+
+/* "secure aggregation on (aes-256-ctr): 20 sums, each over 4 of 4 sites; a round could lose 1 site,
+ * and 0 may collude with the aggregator", without a newline, shorter before the first sum;
+ * `suite` is the name of sums->suite, `n_sites` are those of the plan. */
+void progress_sums_text(const struct progress_sums *sums, const char *suite, size_t n_sites,
+                        char *text, size_t max);
 
 /* One line of at most `width` columns without a newline, as
  *   round 12/30 [########........] masked  in 3  late 1 (south)  missing 0   0:07 left  */

@@ -59,6 +59,52 @@ static void a_run_is_read_with_bounded_and_unbounded_epsilons(void **state)
     assert_true(isnan(sites[1].epsilon_reserved));
 }
 
+static void the_sums_of_a_masked_run_are_read_and_printed(void **state)
+{
+    struct summary_site sites[2];
+    struct summary summary = two_sites(sites);
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+
+    (void)state;
+    assert_non_null(out);
+    assert_int_equal(
+        read_run(&summary,
+                 "{\"run_seconds\": 2.5, \"bytes_up\": 10, \"bytes_down\": 20, \"rounds\": 4,"
+                 " \"secure_aggregation\": true, \"masks\": {\"suite\": \"chacha20\", \"sums\": 4,"
+                 " \"least_sites\": 3, \"most_sites\": 4, \"may_be_lost\": 1, \"may_collude\": 0},"
+                 " \"sites\": ["
+                 "{\"name\": \"south\", \"epsilon\": 1, \"epsilon_reserved\": 1,"
+                 " \"epsilon_budget\": 3, \"delta\": 1e-5},"
+                 "{\"name\": \"north\", \"epsilon\": 1.5, \"epsilon_reserved\": 2,"
+                 " \"epsilon_budget\": 3, \"delta\": 1e-5}]}",
+                 NULL),
+        CHOIR_OK);
+    summary_print(&summary, out);
+    (void)fclose(out);
+    assert_non_null(strstr(text, "Secure aggregation on (chacha20): the aggregator learnt 4 sums, "
+                                 "each over 3 to 4 of the 2 sites"));
+    assert_non_null(strstr(text, "Each round could lose 1 of them, and 0 may collude"));
+    free(text);
+}
+
+static void masks_without_figures_are_an_error(void **state)
+{
+    struct summary_site sites[2];
+    struct summary summary = two_sites(sites);
+    struct choir_diag diag = {0};
+
+    (void)state;
+    assert_int_equal(
+        read_run(&summary,
+                 "{\"run_seconds\": 2.5, \"bytes_up\": 10, \"bytes_down\": 20, \"rounds\": 4,"
+                 " \"secure_aggregation\": true, \"sites\": []}",
+                 &diag),
+        CHOIR_ERR_MISSING);
+    assert_non_null(strstr(diag.message, "masks"));
+}
+
 static void a_site_that_the_run_does_not_name_is_an_error(void **state)
 {
     struct summary_site sites[2];
@@ -119,6 +165,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_run_is_read_with_bounded_and_unbounded_epsilons),
+        cmocka_unit_test(the_sums_of_a_masked_run_are_read_and_printed),
+        cmocka_unit_test(masks_without_figures_are_an_error),
         cmocka_unit_test(a_site_that_the_run_does_not_name_is_an_error),
         cmocka_unit_test(the_summary_is_strict_json_with_null_where_there_is_no_auc),
         cmocka_unit_test(the_table_says_that_only_a_demo_can_make_it),

@@ -17,6 +17,14 @@ static struct progress running(void)
                                 .rounds = 30,
                                 .attempt = 1,
                                 .elapsed_ms = 10000,
+                                .sums = {.suite = 1,
+                                         .collusion = 0,
+                                         .n = 10,
+                                         .least = 2,
+                                         .most = 3,
+                                         .may_lose = 1,
+                                         .n_closed = 1,
+                                         .closed = {{10, 2, 3, 2, 2, 2}}},
                                 .n_sites = 3,
                                 .sites = {{"north", PROGRESS_SITE_IN},
                                           {"south", PROGRESS_SITE_LATE},
@@ -90,6 +98,55 @@ static void a_text_of_a_peer_cannot_steer_the_terminal(void **state)
     assert_string_equal(again.reason, "south: ?[2J?no?");
 }
 
+static void closed_rounds_are_counted_once_and_the_newest_are_kept(void **state)
+{
+    struct progress_sums sums = {.suite = 1};
+    struct progress_round round = {.attempt = 1, .invited = 5, .in_sum = 4, .minimum = 3};
+
+    (void)state;
+    for (round.round_no = 1; round.round_no <= PROGRESS_ROUNDS_MAX + 3; round.round_no++) {
+        progress_sums_add(&sums, &round);
+        progress_sums_add(&sums, &round);
+    }
+    assert_int_equal(sums.n, PROGRESS_ROUNDS_MAX + 3);
+    assert_int_equal(sums.n_closed, PROGRESS_ROUNDS_MAX);
+    assert_int_equal(sums.closed[0].round_no, 4);
+    assert_int_equal(sums.closed[PROGRESS_ROUNDS_MAX - 1].round_no, PROGRESS_ROUNDS_MAX + 3);
+    round.in_sum = 5;
+    round.invited = 5;
+    round.minimum = 4;
+    progress_sums_add(&sums, &round);
+    assert_int_equal(sums.least, 4);
+    assert_int_equal(sums.most, 5);
+    assert_int_equal(sums.may_lose, 1);
+}
+
+static void a_person_reads_what_the_aggregator_may_see(void **state)
+{
+    struct progress_sums sums = {0};
+    char text[256];
+
+    (void)state;
+    progress_sums_text(&sums, "off", 4, text, sizeof text);
+    assert_string_equal(text, "secure aggregation off: the aggregator sees each site's update");
+    sums.suite = 1;
+    progress_sums_text(&sums, "aes-256-ctr", 4, text, sizeof text);
+    assert_string_equal(text, "secure aggregation on (aes-256-ctr): no sum opened yet; 0 may "
+                              "collude with the aggregator");
+    progress_sums_add(
+        &sums, &(struct progress_round){.round_no = 1, .invited = 4, .in_sum = 4, .minimum = 3});
+    progress_sums_text(&sums, "aes-256-ctr", 4, text, sizeof text);
+    assert_string_equal(text,
+                        "secure aggregation on (aes-256-ctr): 1 sum over 4 of 4 sites; a round "
+                        "could lose 1 site, and 0 may collude with the aggregator");
+    progress_sums_add(
+        &sums, &(struct progress_round){.round_no = 2, .invited = 4, .in_sum = 3, .minimum = 3});
+    progress_sums_text(&sums, "aes-256-ctr", 4, text, sizeof text);
+    assert_string_equal(text,
+                        "secure aggregation on (aes-256-ctr): 2 sums, each over 3 to 4 of 4 "
+                        "sites; a round could lose 1 site, and 0 may collude with the aggregator");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -97,6 +154,8 @@ int main(void)
         cmocka_unit_test(a_line_is_never_wider_than_the_terminal),
         cmocka_unit_test(progress_survives_the_socket),
         cmocka_unit_test(progress_cut_at_any_byte_is_refused),
+        cmocka_unit_test(closed_rounds_are_counted_once_and_the_newest_are_kept),
+        cmocka_unit_test(a_person_reads_what_the_aggregator_may_see),
         cmocka_unit_test(a_text_of_a_peer_cannot_steer_the_terminal),
     };
 
