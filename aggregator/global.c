@@ -2,9 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "aggregator/merge.h"
@@ -111,21 +113,27 @@ enum choir_err global_file(const struct global *global, const uint8_t hash[stati
     return CHOIR_OK;
 }
 
+static enum choir_err write_state(void *context, int fd)
+{
+    struct global *global = context;
+    size_t len = server_state_len(global->server);
+    enum choir_err err = CHOIR_OK;
+
+    for (size_t at = 0, piece; err == CHOIR_OK && at < len; at += piece) {
+        piece = len - at < SEGMENT_BYTES_MAX ? len - at : (size_t)SEGMENT_BYTES_MAX;
+        server_save_part(global->server, at, global->part, piece);
+        err = file_write(fd, global->part, piece);
+    }
+    return err;
+}
+
 // The optimiser's state is written first: a model file without it is never looked at.
 static enum choir_err save_server(struct global *global, const uint8_t hash[static HASH_BYTES])
 {
     char name[NAME_MAX_BYTES];
-    enum choir_err err;
-    size_t len = server_state_len(global->server);
-    uint8_t *state = malloc(len + 1);
 
-    if (state == NULL)
-        return CHOIR_ERR_MEMORY;
-    server_save(global->server, state);
     file_name(name, hash, ".server");
-    err = file_replace(global->folder, name, 0600, state, len);
-    free(state);
-    return err;
+    return file_replace_by(global->folder, name, 0600, write_state, global);
 }
 
 static enum choir_err write_snapshot(struct global *global, int fd, uint64_t round_no,
@@ -190,48 +198,117 @@ enum choir_err global_init(struct global *global)
     return err != CHOIR_OK ? err : save(global, 0);
 }
 
+static bool has_length(int fd, uint64_t len)
+{
+    struct stat about;
+
+    return fstat(fd, &about) == 0 && about.st_size >= 0 && (uint64_t)about.st_size == len;
+}
+
+/* One piece of a file at `at`, as it is read in order. */
+typedef enum choir_err read_piece(struct global *global, void *context, uint64_t at, size_t len);
+
+// Files as large as the model are never in memory whole: pieces go through global->part.
+static enum choir_err each_piece(struct global *global, int fd, uint64_t begin, uint64_t end,
+                                 read_piece *take, void *context)
+{
+    struct merge_files files = {.fds = &fd};
+    enum choir_err err = CHOIR_OK;
+
+    for (uint64_t at = begin, len; err == CHOIR_OK && at < end; at += len) {
+        len = end - at < SEGMENT_BYTES_MAX ? end - at : (uint64_t)SEGMENT_BYTES_MAX;
+        err = merge_read_files(&files, 0, at, global->part, (size_t)len);
+        if (err == CHOIR_OK)
+            err = take(global, context, at, (size_t)len);
+    }
+    return err;
+}
+
+static enum choir_err take_state(struct global *global, void *context, uint64_t at, size_t len)
+{
+    (void)context;
+    return server_load_part(global->server, (size_t)at, global->part, len);
+}
+
 static enum choir_err load_server(struct global *global, const uint8_t hash[static HASH_BYTES])
 {
+    size_t len = server_state_len(global->server);
     char name[NAME_MAX_BYTES];
-    uint8_t *bytes = NULL;
-    size_t len = 0;
-    enum choir_err err;
+    enum choir_err err = CHOIR_ERR_FORMAT;
     int fd;
 
     file_name(name, hash, ".server");
     fd = openat(global->folder, name, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return CHOIR_ERR_MISSING;
-    err = file_read_fd(fd, server_state_len(global->server), &bytes, &len);
+    if (has_length(fd, len))
+        err = each_piece(global, fd, 0, len, take_state, NULL);
     close(fd);
+    return err;
+}
+
+static enum choir_err hash_piece(struct global *global, void *context, uint64_t at, size_t len)
+{
+    (void)at;
+    hash_add(context, global->part, len);
+    return CHOIR_OK;
+}
+
+// Nothing is taken from a file that is not what its name says.
+static enum choir_err check_model(struct global *global, int fd,
+                                  const uint8_t hash[static HASH_BYTES])
+{
+    uint64_t len = snapshot_len(global->plan->n_params);
+    uint8_t actual[HASH_BYTES];
+    struct hash_stream *stream = NULL;
+    enum choir_err err;
+
+    if (!has_length(fd, len))
+        return CHOIR_ERR_FORGED;
+    err = hash_new(&stream);
     if (err == CHOIR_OK)
-        err = server_load(global->server, bytes, len);
-    free(bytes);
+        err = each_piece(global, fd, 0, len, hash_piece, stream);
+    if (err == CHOIR_OK) {
+        hash_end(stream, actual);
+        err = memcmp(actual, hash, HASH_BYTES) == 0 ? CHOIR_OK : CHOIR_ERR_FORGED;
+    }
+    hash_free(stream);
+    return err;
+}
+
+static enum choir_err take_params(struct global *global, void *context, uint64_t at, size_t len)
+{
+    size_t first = (size_t)(at - SNAPSHOT_HEAD_BYTES) / sizeof(float);
+
+    (void)context;
+    return snapshot_take(global->params + first, global->part, len / sizeof(float));
+}
+
+static enum choir_err read_model(struct global *global, int fd)
+{
+    uint64_t len = snapshot_len(global->plan->n_params), round_no = 0;
+    struct merge_files files = {.fds = &fd};
+    uint8_t head[SNAPSHOT_HEAD_BYTES];
+    enum choir_err err = merge_read_files(&files, 0, 0, head, sizeof head);
+
+    if (err == CHOIR_OK)
+        err = snapshot_head_get(head, global->plan->hash, global->plan->n_params, &round_no);
+    if (err == CHOIR_OK)
+        err = each_piece(global, fd, SNAPSHOT_HEAD_BYTES, len, take_params, NULL);
     return err;
 }
 
 enum choir_err global_load(struct global *global, const uint8_t hash[static HASH_BYTES])
 {
-    uint8_t actual[HASH_BYTES];
-    uint8_t *bytes = NULL;
-    uint64_t round_no = 0;
-    size_t len = 0;
     int fd = -1;
     enum choir_err err = global_file(global, hash, &fd);
 
     if (err != CHOIR_OK)
         return err;
-    err = file_read_fd(fd, snapshot_len(global->plan->n_params), &bytes, &len);
-    close(fd);
-    if (err != CHOIR_OK)
-        return err;
-    hash_bytes(actual, bytes, len);
-    if (memcmp(actual, hash, HASH_BYTES) != 0)
-        err = CHOIR_ERR_FORGED;
+    err = check_model(global, fd, hash);
     if (err == CHOIR_OK)
-        err = snapshot_get(bytes, len, global->plan->hash, global->plan->n_params, global->params,
-                           &round_no);
-    free(bytes);
+        err = read_model(global, fd);
+    close(fd);
     if (err == CHOIR_OK)
         err = load_server(global, hash);
     if (err == CHOIR_OK)

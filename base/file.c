@@ -111,8 +111,8 @@ static int create_new(int dir_fd, const char *name, unsigned mode)
     return fd;
 }
 
-enum choir_err file_replace(int dir_fd, const char *name, unsigned mode, const void *bytes,
-                            size_t len)
+enum choir_err file_replace_by(int dir_fd, const char *name, unsigned mode, file_fill *fill,
+                               void *context)
 {
     enum choir_err err = CHOIR_ERR_IO;
     char temporary[PATH_MAX];
@@ -123,7 +123,7 @@ enum choir_err file_replace(int dir_fd, const char *name, unsigned mode, const v
     fd = create_new(dir_fd, temporary, mode);
     if (fd < 0)
         return CHOIR_ERR_IO;
-    err = file_write(fd, bytes, len);
+    err = fill(context, fd);
     if (err == CHOIR_OK && fsync(fd) != 0)
         err = CHOIR_ERR_IO;
     if (close(fd) != 0)
@@ -134,4 +134,25 @@ enum choir_err file_replace(int dir_fd, const char *name, unsigned mode, const v
         return sync_folder_of(dir_fd, name);
     unlinkat(dir_fd, temporary, 0);
     return err;
+}
+
+/* What file_replace() was given. */
+struct content {
+    const void *bytes;
+    size_t len;
+};
+
+static enum choir_err fill_whole(void *context, int fd)
+{
+    const struct content *content = context;
+
+    return file_write(fd, content->bytes, content->len);
+}
+
+enum choir_err file_replace(int dir_fd, const char *name, unsigned mode, const void *bytes,
+                            size_t len)
+{
+    struct content content = {.bytes = bytes, .len = len};
+
+    return file_replace_by(dir_fd, name, mode, fill_whole, &content);
 }

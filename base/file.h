@@ -31,4 +31,12 @@ CHOIR_MUST_CHECK enum choir_err file_write(int fd, const void *bytes, size_t len
 CHOIR_MUST_CHECK enum choir_err file_replace(int dir_fd, const char *name, unsigned mode,
                                              const void *bytes, size_t len);
 
+/* Writes the content of a file where the descriptor stands. */
+typedef enum choir_err file_fill(void *context, int fd);
+
+/* The same for content that is made piece by piece. Fails with CHOIR_ERR_IO or what `fill` failed
+ * with. */
+CHOIR_MUST_CHECK enum choir_err file_replace_by(int dir_fd, const char *name, unsigned mode,
+                                                file_fill *fill, void *context);
+
 #endif

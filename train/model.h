@@ -15,7 +15,7 @@
 enum {
     MODEL_MAX_LAYERS = 16,
     MODEL_MAX_UNITS = 65536,
-    MODEL_MAX_PARAMS = 1 << 28,
+    MODEL_MAX_PARAMS = 1 << 30,
 };
 
 enum model_activation { MODEL_NONE, MODEL_RELU, MODEL_TANH, MODEL_SIGMOID };

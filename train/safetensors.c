@@ -11,7 +11,7 @@
 #include "base/json.h"
 #include "base/json_out.h"
 
-enum { LENGTH_BYTES = 8, NAME_ROOM = 32, FILE_MODE = 0644 };
+enum { LENGTH_BYTES = 8, NAME_ROOM = 32, FILE_MODE = 0644, PIECE_FLOATS = 1 << 16 };
 
 // One tensor of the model: where it stands in the flat block, which is also its place in the
 // file.
@@ -92,20 +92,13 @@ static enum choir_err make_header(const struct model_spec *model,
     return err;
 }
 
-static uint8_t *put_float(uint8_t *at, float value)
-{
-    uint32_t bits;
-
-    memcpy(&bits, &value, sizeof bits);
-    return put_u32(at, bits);
-}
-
-enum choir_err safetensors_encode(const struct model_spec *model, const float *params,
-                                  const struct safetensors_note *notes, size_t n_notes,
-                                  uint8_t **bytes, size_t *len)
+// Everything before the tensors: *bytes is the caller's.
+static enum choir_err make_begin(const struct model_spec *model,
+                                 const struct safetensors_note *notes, size_t n_notes,
+                                 uint8_t **bytes, size_t *len)
 {
     char *header = NULL;
-    size_t header_len = 0, padded, n_params = model_n_params(model);
+    size_t header_len = 0, padded;
     uint8_t *made, *at;
     enum choir_err err = make_header(model, notes, n_notes, &header, &header_len);
 
@@ -118,33 +111,88 @@ enum choir_err safetensors_encode(const struct model_spec *model, const float *p
         free(header);
         return CHOIR_ERR_FORMAT;
     }
-    made = malloc(LENGTH_BYTES + padded + n_params * sizeof(float));
+    made = malloc(LENGTH_BYTES + padded);
     if (made == NULL) {
         free(header);
         return CHOIR_ERR_MEMORY;
     }
     at = put_bytes(put_u64(made, padded), header, header_len);
     memset(at, ' ', padded - header_len);
-    at += padded - header_len;
-    for (size_t i = 0; i < n_params; i++)
-        at = put_float(at, params[i]);
     free(header);
     *bytes = made;
-    *len = (size_t)(at - made);
+    *len = LENGTH_BYTES + padded;
     return CHOIR_OK;
+}
+
+static void put_floats(uint8_t *to, const float *values, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+
+        memcpy(&bits, &values[i], sizeof bits);
+        to = put_u32(to, bits);
+    }
+}
+
+enum choir_err safetensors_encode(const struct model_spec *model, const float *params,
+                                  const struct safetensors_note *notes, size_t n_notes,
+                                  uint8_t **bytes, size_t *len)
+{
+    size_t begin_len = 0, n_params = model_n_params(model);
+    uint8_t *begin = NULL, *made;
+    enum choir_err err = make_begin(model, notes, n_notes, &begin, &begin_len);
+
+    if (err != CHOIR_OK)
+        return err;
+    made = realloc(begin, begin_len + n_params * sizeof(float));
+    if (made == NULL) {
+        free(begin);
+        return CHOIR_ERR_MEMORY;
+    }
+    put_floats(made + begin_len, params, n_params);
+    *bytes = made;
+    *len = begin_len + n_params * sizeof(float);
+    return CHOIR_OK;
+}
+
+/* A file that is written piece by piece: no second copy of the model is made. */
+struct writing {
+    const uint8_t *begin;
+    size_t begin_len;
+    const float *params;
+    size_t n_params;
+};
+
+static enum choir_err write_pieces(void *context, int fd)
+{
+    const struct writing *writing = context;
+    enum choir_err err = file_write(fd, writing->begin, writing->begin_len);
+    uint8_t *piece = malloc(PIECE_FLOATS * sizeof(float));
+
+    if (piece == NULL)
+        return CHOIR_ERR_MEMORY;
+    for (size_t at = 0, n; err == CHOIR_OK && at < writing->n_params; at += n) {
+        n = writing->n_params - at < PIECE_FLOATS ? writing->n_params - at : (size_t)PIECE_FLOATS;
+        put_floats(piece, writing->params + at, n);
+        err = file_write(fd, piece, n * sizeof(float));
+    }
+    free(piece);
+    return err;
 }
 
 enum choir_err safetensors_write(int dir_fd, const char *name, const struct model_spec *model,
                                  const float *params, const struct safetensors_note *notes,
                                  size_t n_notes)
 {
-    uint8_t *bytes = NULL;
-    size_t len = 0;
-    enum choir_err err = safetensors_encode(model, params, notes, n_notes, &bytes, &len);
+    struct writing writing = {.params = params, .n_params = model_n_params(model)};
+    uint8_t *begin = NULL;
+    enum choir_err err = make_begin(model, notes, n_notes, &begin, &writing.begin_len);
 
-    if (err == CHOIR_OK)
-        err = file_replace(dir_fd, name, FILE_MODE, bytes, len);
-    free(bytes);
+    if (err != CHOIR_OK)
+        return err;
+    writing.begin = begin;
+    err = file_replace_by(dir_fd, name, FILE_MODE, write_pieces, &writing);
+    free(begin);
     return err;
 }
 

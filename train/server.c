@@ -1,11 +1,13 @@
 #include "train/server.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/bytes.h"
 #include "base/pages.h"
 
 enum { STATE_VERSION = 1, STATE_HEAD_BYTES = 4 + 4 + 8 };
@@ -117,27 +119,68 @@ size_t server_state_len(const struct server *server)
     return STATE_HEAD_BYTES + (server->first == NULL ? 0 : 8 * server->n);
 }
 
-static void put_floats(struct buf *buf, const float *values, size_t n)
+static void put_head(const struct server *server, uint8_t to[static STATE_HEAD_BYTES])
 {
-    for (size_t i = 0; i < n; i++) {
+    put_u64(put_u32(put_u32(to, STATE_VERSION), (uint32_t)server->spec.kind), server->n);
+}
+
+// Where float number i of the state lies: first the moments m, then v.
+static float *state_float(const struct server *server, size_t i)
+{
+    return i < server->n ? &server->first[i] : &server->second[i - server->n];
+}
+
+void server_save_part(const struct server *server, size_t at, uint8_t *to, size_t len)
+{
+    assert(at % sizeof(float) == 0 && at <= server_state_len(server) &&
+           len <= server_state_len(server) - at);
+    if (at == 0 && len > 0) {
+        assert(len >= STATE_HEAD_BYTES);
+        put_head(server, to);
+        at += STATE_HEAD_BYTES;
+        to += STATE_HEAD_BYTES;
+        len -= STATE_HEAD_BYTES;
+    }
+    for (size_t i = (at - STATE_HEAD_BYTES) / sizeof(float); len > 0; len -= sizeof(float)) {
         uint32_t bits;
 
-        memcpy(&bits, &values[i], sizeof bits);
-        buf_u32(buf, bits);
+        memcpy(&bits, state_float(server, i++), sizeof bits);
+        to = put_u32(to, bits);
     }
 }
 
 void server_save(const struct server *server, uint8_t *to)
 {
-    struct buf buf = buf_over(to, server_state_len(server));
+    server_save_part(server, 0, to, server_state_len(server));
+}
 
-    buf_u32(&buf, STATE_VERSION);
-    buf_u32(&buf, (uint32_t)server->spec.kind);
-    buf_u64(&buf, server->n);
-    if (server->first != NULL) {
-        put_floats(&buf, server->first, server->n);
-        put_floats(&buf, server->second, server->n);
+enum choir_err server_load_part(struct server *server, size_t at, const uint8_t *from, size_t len)
+{
+    uint8_t head[STATE_HEAD_BYTES];
+    bool good = true;
+
+    assert(at % sizeof(float) == 0);
+    if (at > server_state_len(server) || len > server_state_len(server) - at ||
+        len % sizeof(float) != 0)
+        return CHOIR_ERR_FORMAT;
+    if (at == 0) {
+        put_head(server, head);
+        if (len < STATE_HEAD_BYTES || memcmp(head, from, sizeof head) != 0)
+            return CHOIR_ERR_FORMAT;
+        at += STATE_HEAD_BYTES;
+        from += STATE_HEAD_BYTES;
+        len -= STATE_HEAD_BYTES;
     }
+    for (size_t i = (at - STATE_HEAD_BYTES) / sizeof(float); len > 0; len -= sizeof(float), i++) {
+        uint32_t bits = get_u32(from);
+        float value;
+
+        memcpy(&value, &bits, sizeof value);
+        good = good && isfinite(value) && (i < server->n || value >= 0.0F);
+        *state_float(server, i) = value;
+        from += sizeof bits;
+    }
+    return good ? CHOIR_OK : CHOIR_ERR_FORMAT;
 }
 
 static float get_float(struct view *view)

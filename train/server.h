@@ -45,4 +45,12 @@ void server_save(const struct server *server, uint8_t *to);
  * that is not finite; the server is then unchanged. */
 CHOIR_MUST_CHECK enum choir_err server_load(struct server *server, const uint8_t *from, size_t len);
 
+/* The same piece by piece, for a state that is too large to be held twice: bytes [at, at + len)
+ * of it. Pieces begin at multiples of SERVER_STATE_UNIT; when loading they come in order, all of
+ * them. Fails with CHOIR_ERR_FORMAT as server_load(), and the server is then unspecified. */
+enum { SERVER_STATE_UNIT = 16 };
+void server_save_part(const struct server *server, size_t at, uint8_t *to, size_t len);
+CHOIR_MUST_CHECK enum choir_err server_load_part(struct server *server, size_t at,
+                                                 const uint8_t *from, size_t len);
+
 #endif

@@ -1,6 +1,7 @@
 #include "train/snapshot.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/bytes.h"
@@ -35,25 +36,44 @@ void snapshot_put(uint8_t *to, const float *params, size_t count)
     }
 }
 
+enum choir_err snapshot_head_get(const uint8_t head[static SNAPSHOT_HEAD_BYTES],
+                                 const uint8_t plan_hash[static HASH_BYTES], size_t n_params,
+                                 uint64_t *round_no)
+{
+    const uint8_t *at = head + MAGIC_BYTES;
+
+    if (memcmp(head, magic, sizeof magic) != 0 || get_u32(at) != SNAPSHOT_VERSION ||
+        memcmp(at + 4, plan_hash, HASH_BYTES) != 0 || get_u64(at + 4 + HASH_BYTES + 8) != n_params)
+        return CHOIR_ERR_FORMAT;
+    *round_no = get_u64(at + 4 + HASH_BYTES);
+    return CHOIR_OK;
+}
+
+enum choir_err snapshot_take(float *params, const uint8_t *from, size_t count)
+{
+    bool finite = true;
+
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits = get_u32(from + 4 * i);
+
+        memcpy(params + i, &bits, sizeof bits);
+        finite = finite && isfinite(params[i]);
+    }
+    return finite ? CHOIR_OK : CHOIR_ERR_FORMAT;
+}
+
 enum choir_err snapshot_get(const uint8_t *bytes, size_t len,
                             const uint8_t plan_hash[static HASH_BYTES], size_t n_params,
                             float *params, uint64_t *round_no)
 {
-    const uint8_t *at = bytes;
+    uint64_t number = 0;
+    enum choir_err err = CHOIR_ERR_FORMAT;
 
-    if (len != snapshot_len(n_params) || memcmp(at, magic, sizeof magic) != 0)
-        return CHOIR_ERR_FORMAT;
-    at += MAGIC_BYTES;
-    if (get_u32(at) != SNAPSHOT_VERSION || memcmp(at + 4, plan_hash, HASH_BYTES) != 0 ||
-        get_u64(at + 4 + HASH_BYTES + 8) != n_params)
-        return CHOIR_ERR_FORMAT;
-    for (size_t i = 0; i < n_params; i++) {
-        uint32_t bits = get_u32(bytes + SNAPSHOT_HEAD_BYTES + 4 * i);
-
-        memcpy(params + i, &bits, sizeof bits);
-        if (!isfinite(params[i]))
-            return CHOIR_ERR_FORMAT;
-    }
-    *round_no = get_u64(at + 4 + HASH_BYTES);
-    return CHOIR_OK;
+    if (len == snapshot_len(n_params))
+        err = snapshot_head_get(bytes, plan_hash, n_params, &number);
+    if (err == CHOIR_OK)
+        err = snapshot_take(params, bytes + SNAPSHOT_HEAD_BYTES, n_params);
+    if (err == CHOIR_OK)
+        *round_no = number;
+    return err;
 }

@@ -24,6 +24,14 @@ void snapshot_head(uint8_t head[static SNAPSHOT_HEAD_BYTES],
 /* Writes count floats as little-endian bytes, 4 * count of them. */
 void snapshot_put(uint8_t *to, const float *params, size_t count);
 
+/* The reverse of the two, for a file that is read piece by piece. snapshot_head_get() fails with
+ * CHOIR_ERR_FORMAT if it is not the head of a snapshot of exactly n_params parameters of the plan
+ * `plan_hash`; snapshot_take() if a float is not finite, and params is then unspecified. */
+CHOIR_MUST_CHECK enum choir_err snapshot_head_get(const uint8_t head[static SNAPSHOT_HEAD_BYTES],
+                                                  const uint8_t plan_hash[static HASH_BYTES],
+                                                  size_t n_params, uint64_t *round_no);
+CHOIR_MUST_CHECK enum choir_err snapshot_take(float *params, const uint8_t *from, size_t count);
+
 /* Reads bytes[0..len) into params [n_params]. Fails with CHOIR_ERR_FORMAT if it is not a
  * snapshot of exactly n_params finite parameters of the plan `plan_hash`; params is then
  * unspecified. *round_no is the round that made it. */

@@ -189,10 +189,26 @@ static void a_short_update_is_an_error_of_the_disk(void **state)
     plan_free(plan);
 }
 
+// Model and optimiser are each longer than one piece of their files.
+static struct plan *large_adam_plan(void)
+{
+    char *text = sample_plan_text(fedavg, fedadam), *at = strstr(text, small_layers), *large = NULL;
+    struct plan *plan = NULL;
+
+    assert_non_null(at);
+    *at = '\0';
+    assert_true(asprintf(&large, "%s%s%s", text, large_layers, at + strlen(small_layers)) > 0);
+    assert_int_equal(plan_read((const uint8_t *)large, strlen(large), "plan", &plan, NULL),
+                     CHOIR_OK);
+    free(large);
+    free(text);
+    return plan;
+}
+
 static void a_restart_goes_on_with_model_and_optimiser(void **state)
 {
     struct sample *sample = *state;
-    struct plan *plan = sample_plan(fedavg, fedadam);
+    struct plan *plan = large_adam_plan();
     struct global *straight = NULL, *restarted = NULL;
     uint8_t first[HASH_BYTES], second[HASH_BYTES];
 

@@ -89,6 +89,37 @@ static void a_saved_state_goes_on_where_it_stopped(void **state)
     free(bytes);
 }
 
+static void a_state_in_pieces_is_the_same_as_the_whole(void **state)
+{
+    struct server *whole = new_server(SERVER_FEDADAM), *parts = new_server(SERVER_FEDADAM);
+    float a[N] = {1.0F, -2.0F, 0.5F};
+    uint8_t bytes[64], piece[64];
+    size_t len = server_state_len(whole);
+
+    (void)state;
+    assert_int_equal(server_step(whole, a, deltas[0]), CHOIR_OK);
+    server_save(whole, bytes);
+    for (size_t at = 0; at < len; at += SERVER_STATE_UNIT) {
+        size_t n = len - at < SERVER_STATE_UNIT ? len - at : (size_t)SERVER_STATE_UNIT;
+
+        server_save_part(whole, at, piece, n);
+        assert_memory_equal(piece, bytes + at, n);
+        assert_int_equal(server_load_part(parts, at, piece, n), CHOIR_OK);
+    }
+    server_save(parts, piece);
+    assert_memory_equal(piece, bytes, len);
+
+    assert_int_equal(server_load_part(parts, 0, bytes, SERVER_STATE_UNIT - 4), CHOIR_ERR_FORMAT);
+    assert_int_equal(server_load_part(parts, SERVER_STATE_UNIT, bytes, len), CHOIR_ERR_FORMAT);
+    bytes[len - 1] = 0x7f;
+    bytes[len - 2] = 0xc0; // NaN
+    assert_int_equal(server_load_part(parts, 0, bytes, len), CHOIR_ERR_FORMAT);
+    bytes[4]++; // another kind
+    assert_int_equal(server_load_part(parts, 0, bytes, SERVER_STATE_UNIT), CHOIR_ERR_FORMAT);
+    server_free(whole);
+    server_free(parts);
+}
+
 static void a_state_of_another_kind_length_or_value_is_refused(void **state)
 {
     struct server *adam = new_server(SERVER_FEDADAM), *yogi = new_server(SERVER_FEDYOGI);
@@ -146,6 +177,7 @@ int main(void)
         cmocka_unit_test(each_kind_follows_the_paper),
         cmocka_unit_test(ranges_one_by_one_give_the_same_bits_as_the_whole),
         cmocka_unit_test(a_saved_state_goes_on_where_it_stopped),
+        cmocka_unit_test(a_state_in_pieces_is_the_same_as_the_whole),
         cmocka_unit_test(a_state_of_another_kind_length_or_value_is_refused),
         cmocka_unit_test(a_delta_that_is_not_finite_changes_nothing),
         cmocka_unit_test(values_out_of_range_are_refused),
