@@ -1,16 +1,15 @@
-/* choir roster: adds sites to the signed roster, or shows one. */
+/* choir roster: adds sites and relays to the signed roster, or the nonces of its sites. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/file.h"
 #include "base/folder.h"
-#include "base/hex.h"
 #include "base/now.h"
 #include "cli/args.h"
 #include "cli/choir.h"
 #include "cli/federation.h"
+#include "cli/rosterpage.h"
 #include "crypto/keyfile.h"
 #include "wire/enrolment.h"
 #include "wire/secrets.h"
@@ -18,91 +17,226 @@
 enum { ARGS_MAX = 1100, DAYS_MAX = 3650, DAY_SECONDS = 86400 };
 
 struct wish {
-    const char *dir, *passphrase_file, *days_text, *c_text;
+    const char *dir, *passphrase_file, *days_text, *c_text, *relay;
     uint64_t days, c;
     const char **files;
     size_t n_files;
 };
 
+// What a sub-command does to the roster before it is signed as the next epoch.
+typedef enum choir_err change(const struct wish *wish, struct roster *roster,
+                              struct choir_diag *diag);
+
 static const char help[] =
-    "Usage: choir roster add DIR NAME.pub... [--c N] [--days N] [--passphrase-file FILE]\n"
+    "Usage: choir roster add DIR NAME.pub... [--relay NAME] [--c N] [--days N]\n"
+    "                    [--passphrase-file FILE]\n"
+    "       choir roster add-relay DIR NAME.pub... [--days N] [--passphrase-file FILE]\n"
+    "       choir roster reveal DIR NAME.nonce... [--days N] [--passphrase-file FILE]\n"
     "       choir roster show ROSTER.bin\n\n"
     "`add` puts the sites on the next epoch of the roster in DIR and signs it; without a\n"
     "NAME.pub it renews the roster. Compare each fingerprint that it prints with what the\n"
-    "site reads to you over the telephone. Give the new roster.bin to every site.\n"
+    "site reads to you over the telephone. Give the new roster.bin to every site. A site that\n"
+    "is there already gets a fresh commitment (`choir-node keys --renew`) or another relay.\n"
+    "`add-relay` does the same with what `choir-aggregator keys --relay` made.\n"
+    "`reveal` puts the nonces of all sites on it, which `choir-node reveal` shows: rounds of\n"
+    "more than 300 sites need them, and those of more than 100 are faster with them.\n"
+    "  --relay N  the relay that these sites connect to; \"aggregator\": none\n"
     "  --c N      sites that may collude with the aggregator (default: 0 up to four sites,\n"
     "             a third of the others above)\n"
     "  --days N   how long the new epoch is good for (default: as before)\n";
 
-static void print_date(const char *what, uint64_t seconds)
+static enum choir_err read_record(const char *path, uint8_t **bytes, size_t *len,
+                                  struct choir_diag *diag)
 {
-    char date[32];
-    time_t time = (time_t)seconds;
-    struct tm parts;
+    enum choir_err err = file_read(path, ENROLMENT_BYTES_MAX, bytes, len);
 
-    strftime(date, sizeof date, "%Y-%m-%d %H:%M UTC", gmtime_r(&time, &parts));
-    printf("%-12s %s\n", what, date);
+    return err == CHOIR_OK ? err : diag_set(diag, err, path, "%s", choir_err_text(err));
 }
 
-static void print_roster(const struct roster *roster)
+static enum choir_err find_relay(const struct roster *roster, const char *name, uint32_t *id,
+                                 struct choir_diag *diag)
 {
-    char text[2 * HASH_BYTES + 1];
+    const struct roster_relay *relay = roster_relay_by_name(roster, name);
 
-    printf("federation   %s, epoch %llu\n", roster->name, (unsigned long long)roster->epoch);
-    roster_fingerprint(text, roster->root_key);
-    printf("root         %s\n", text);
-    hex_put(text, roster->hash, HASH_BYTES);
-    printf("roster hash  %s\n", text);
-    print_date("issued", roster->issued);
-    print_date("expires", roster->expires);
-    printf("aggregator   %s (control), %s (bulk)\n", roster->aggregator.control,
-           roster->aggregator.bulk);
-    printf("sites        %zu, of which %u may collude with the aggregator\n", roster->n_sites,
-           roster->c);
-    for (size_t i = 0; i < roster->n_sites; i++) {
-        hex_put(text, roster->sites[i].sign_key, 8);
-        printf("  %4u  %-24s key %s...\n", roster->sites[i].id, roster->sites[i].name, text);
+    *id = relay == NULL ? ROSTER_RELAY_NONE : relay->id;
+    if (relay != NULL || strcmp(name, "aggregator") == 0)
+        return CHOIR_OK;
+    return diag_set(
+        diag, CHOIR_ERR_REFUSED, "--relay",
+        "there is no relay \"%s\" on the roster: `choir roster add-relay` puts it there", name);
+}
+
+// A site that is there: a fresh commitment, another relay, or nothing new.
+static enum choir_err change_site(const struct wish *wish, struct roster *roster,
+                                  const struct roster_site *site, const char *path,
+                                  struct choir_diag *diag)
+{
+    struct roster_site *found = NULL;
+    enum choir_err err = roster_renew(roster, site);
+    bool moved = false;
+
+    for (size_t i = 0; i < roster->n_sites; i++)
+        if (strcmp(roster->sites[i].name, site->name) == 0)
+            found = &roster->sites[i];
+    if (err != CHOIR_ERR_MISSING && found != NULL && wish->relay != NULL) {
+        moved = found->relay != site->relay;
+        found->relay = site->relay;
     }
+    if (err == CHOIR_ERR_MISSING || found == NULL || (err == CHOIR_ERR_REFUSED && !moved))
+        return diag_set(diag, CHOIR_ERR_REFUSED, path,
+                        "a site of that name or with one of its keys is on the "
+                        "roster already");
+    printf("site %u  %-24s %s%s\n", found->id, found->name,
+           err == CHOIR_OK ? "has a fresh commitment" : "", moved ? " connects elsewhere now" : "");
+    return CHOIR_OK;
 }
 
-static int show(const char *path)
-{
-    struct roster roster = {0};
-    enum choir_err err = roster_read(path, NULL, &roster);
-
-    if (err != CHOIR_OK)
-        return args_fail(path, roster_fault_text(err));
-    print_roster(&roster);
-    printf("Signed by the root key above. Whether that is the root you trust, its fingerprint "
-           "tells.\n");
-    roster_release(&roster);
-    return EXIT_DONE;
-}
-
-static enum choir_err add_file(struct roster *roster, const char *path, struct choir_diag *diag)
+static enum choir_err add_site(const struct wish *wish, struct roster *roster, const char *path,
+                               struct choir_diag *diag)
 {
     char fingerprint[ROSTER_FINGERPRINT_MAX];
     struct roster_site site;
     uint8_t *bytes = NULL;
     size_t len = 0;
     uint32_t id = 0;
-    enum choir_err err = file_read(path, ENROLMENT_BYTES_MAX, &bytes, &len);
+    enum choir_err err = read_record(path, &bytes, &len, diag);
 
-    if (err == CHOIR_OK)
-        err = enrolment_decode(bytes, len, &site);
-    if (err == CHOIR_OK) {
-        enrolment_fingerprint(fingerprint, bytes, len);
-        err = roster_add(roster, &site, &id);
-    }
+    if (err != CHOIR_OK)
+        return err;
+    err = enrolment_decode(bytes, len, &site);
+    enrolment_fingerprint(fingerprint, bytes, len);
     free(bytes);
+    if (err != CHOIR_OK)
+        return diag_set(diag, err, path, "%s", choir_err_text(err));
+    if (wish->relay != NULL)
+        err = find_relay(roster, wish->relay, &site.relay, diag);
+    if (err != CHOIR_OK)
+        return err;
+    if (roster_by_name(roster, site.name) != NULL)
+        return change_site(wish, roster, &site, path, diag);
+    err = roster_add(roster, &site, &id);
     if (err == CHOIR_ERR_REFUSED)
         return diag_set(diag, err, path,
-                        "a site of that name or with one of its keys is on the "
-                        "roster already");
+                        "a site or relay of that name or with one of its keys is on the roster "
+                        "already, or the roster is full");
     if (err != CHOIR_OK)
         return diag_set(diag, err, path, "%s", choir_err_text(err));
     printf("site %u  %-24s %s\n", id, site.name, fingerprint);
     return CHOIR_OK;
+}
+
+static enum choir_err add_sites(const struct wish *wish, struct roster *roster,
+                                struct choir_diag *diag)
+{
+    enum choir_err err = CHOIR_OK;
+
+    for (size_t i = 0; err == CHOIR_OK && i < wish->n_files; i++)
+        err = add_site(wish, roster, wish->files[i], diag);
+    return err;
+}
+
+static enum choir_err add_relays(const struct wish *wish, struct roster *roster,
+                                 struct choir_diag *diag)
+{
+    char fingerprint[ROSTER_FINGERPRINT_MAX];
+    enum choir_err err = CHOIR_OK;
+
+    for (size_t i = 0; err == CHOIR_OK && i < wish->n_files; i++) {
+        struct roster_relay relay;
+        uint8_t *bytes = NULL;
+        size_t len = 0;
+        uint32_t id = 0;
+
+        err = read_record(wish->files[i], &bytes, &len, diag);
+        if (err != CHOIR_OK)
+            return err;
+        err = enrolment_decode_relay(bytes, len, &relay);
+        enrolment_fingerprint(fingerprint, bytes, len);
+        free(bytes);
+        if (err == CHOIR_OK)
+            err = roster_add_relay(roster, &relay, &id);
+        if (err == CHOIR_ERR_REFUSED)
+            return diag_set(diag, err, wish->files[i],
+                            "a site or relay of that name or with one of its keys is on the roster "
+                            "already, or there are %d relays",
+                            ROSTER_RELAYS_MAX);
+        if (err != CHOIR_OK)
+            return diag_set(diag, err, wish->files[i], "%s", choir_err_text(err));
+        printf("relay %u  %-24s %s\n", id, relay.name, fingerprint);
+    }
+    return err;
+}
+
+// Puts one file's nonce beside its site.
+static enum choir_err take_nonce(const struct roster *roster, const char *path,
+                                 uint8_t (*nonces)[ROSTER_NONCE_BYTES], bool *there,
+                                 struct choir_diag *diag)
+{
+    const struct roster_site *site;
+    struct enrolment_nonce shown;
+    uint8_t *bytes = NULL, list[HASH_BYTES], commitment[HASH_BYTES];
+    size_t len = 0;
+    enum choir_err err = read_record(path, &bytes, &len, diag);
+
+    if (err != CHOIR_OK)
+        return err;
+    err = enrolment_decode_nonce(bytes, len, &shown);
+    free(bytes);
+    if (err != CHOIR_OK)
+        return diag_set(diag, err, path, "%s", choir_err_text(err));
+    site = roster_by_name(roster, shown.name);
+    if (site == NULL || memcmp(site->sign_key, shown.sign_key, sizeof shown.sign_key) != 0)
+        return diag_set(diag, CHOIR_ERR_REFUSED, path, "it is of no site of this roster");
+    roster_commitments(list, roster);
+    roster_commit(commitment, site->sign_key, shown.nonce);
+    if (memcmp(list, shown.list, sizeof list) != 0 ||
+        memcmp(commitment, site->commitment, sizeof commitment) != 0)
+        return diag_set(diag, CHOIR_ERR_REFUSED, path,
+                        "site %s has shown its nonce for another roster: give it this one, and let "
+                        "it commit anew (`choir-node keys --renew`) if need be",
+                        site->name);
+    memcpy(nonces[site - roster->sites], shown.nonce, sizeof shown.nonce);
+    there[site - roster->sites] = true;
+    return CHOIR_OK;
+}
+
+static enum choir_err check_complete(const struct roster *roster, const bool *there,
+                                     struct choir_diag *diag)
+{
+    const char *name = NULL;
+    size_t missing = 0;
+
+    for (size_t i = roster->n_sites; i-- > 0;)
+        if (!there[i]) {
+            missing++;
+            name = roster->sites[i].name;
+        }
+    if (missing == 0 && roster->n_sites > 0)
+        return CHOIR_OK;
+    if (name == NULL)
+        return diag_set(diag, CHOIR_ERR_REFUSED, "roster", "there are no sites on it");
+    return diag_set(diag, CHOIR_ERR_REFUSED, "roster",
+                    "the nonces of %zu sites are missing, the first is %s: give all NAME.nonce "
+                    "files at once",
+                    missing, name);
+}
+
+static enum choir_err reveal(const struct wish *wish, struct roster *roster,
+                             struct choir_diag *diag)
+{
+    uint8_t(*nonces)[ROSTER_NONCE_BYTES] = calloc(ROSTER_SITES_MAX, sizeof *nonces);
+    bool *there = calloc(ROSTER_SITES_MAX, sizeof *there);
+    enum choir_err err = nonces == NULL || there == NULL ? CHOIR_ERR_MEMORY : CHOIR_OK;
+
+    for (size_t i = 0; err == CHOIR_OK && i < wish->n_files; i++)
+        err = take_nonce(roster, wish->files[i], nonces, there, diag);
+    if (err == CHOIR_OK)
+        err = check_complete(roster, there, diag);
+    if (err == CHOIR_OK)
+        err = roster_reveal(roster, nonces);
+    free(there);
+    free(nonces);
+    return err;
 }
 
 // The next epoch: what was signed before is named in it, so epochs form a chain.
@@ -130,7 +264,8 @@ static enum choir_err check_c(const struct roster *roster, struct choir_diag *di
                     roster->c, roster->n_sites);
 }
 
-static enum choir_err add(const struct wish *wish, struct roster *roster, struct choir_diag *diag)
+static enum choir_err turn(const struct wish *wish, change *make_change, struct roster *roster,
+                           struct choir_diag *diag)
 {
     char path[PATH_MAX] = "", *passphrase = NULL;
     uint8_t *root = NULL;
@@ -143,8 +278,7 @@ static enum choir_err add(const struct wish *wish, struct roster *roster, struct
         return diag_set(diag, err, path, "%s; `choir init` makes a federation",
                         roster_fault_text(err));
     n_before = roster->n_sites;
-    for (size_t i = 0; err == CHOIR_OK && i < wish->n_files; i++)
-        err = add_file(roster, wish->files[i], diag);
+    err = make_change(wish, roster, diag);
     if (err == CHOIR_OK) {
         turn_page(roster, wish, n_before);
         err = check_c(roster, diag);
@@ -161,7 +295,7 @@ static enum choir_err add(const struct wish *wish, struct roster *roster, struct
     return err;
 }
 
-static int add_sites(struct wish *wish)
+static int turn_roster(struct wish *wish, change *make_change)
 {
     struct roster roster = {0};
     struct choir_diag diag = {0};
@@ -172,13 +306,22 @@ static int add_sites(struct wish *wish)
         (wish->c_text != NULL &&
          args_number("--c", wish->c_text, 0, ROSTER_SITES_MAX, &wish->c) != CHOIR_OK))
         return EXIT_USAGE;
-    err = add(wish, &roster, &diag);
+    err = turn(wish, make_change, &roster, &diag);
     if (err == CHOIR_OK)
         printf("Epoch %llu with %zu sites is signed: %s/roster.bin. Give it to every site and "
                "restart the aggregator.\n",
                (unsigned long long)roster.epoch, roster.n_sites, wish->dir);
     roster_release(&roster);
     return err == CHOIR_OK ? EXIT_DONE : args_fail(diag.place, diag.message);
+}
+
+static change *find_change(const char *word)
+{
+    if (strcmp(word, "add") == 0)
+        return add_sites;
+    if (strcmp(word, "add-relay") == 0)
+        return add_relays;
+    return strcmp(word, "reveal") == 0 ? reveal : NULL;
 }
 
 int choir_roster(int argc, char **argv)
@@ -190,21 +333,24 @@ int choir_roster(int argc, char **argv)
         {"--passphrase-file", &wish.passphrase_file, NULL},
         {"--days", &wish.days_text, NULL},
         {"--c", &wish.c_text, NULL},
+        {"--relay", &wish.relay, NULL},
         {"--help", NULL, &wants_help},
     };
+    change *make_change;
     size_t n = 0;
 
     if (argc > ARGS_MAX ||
         args_read(argc, argv, options, sizeof options / sizeof options[0], rest, &n) != CHOIR_OK)
         return EXIT_USAGE;
     if (!wants_help && n == 2 && strcmp(rest[0], "show") == 0)
-        return show(rest[1]);
-    if (wants_help || n < 2 || strcmp(rest[0], "add") != 0) {
+        return rosterpage_show(rest[1]);
+    make_change = n < 2 ? NULL : find_change(rest[0]);
+    if (wants_help || make_change == NULL) {
         fputs(help, wants_help ? stdout : stderr);
         return wants_help ? EXIT_DONE : EXIT_USAGE;
     }
     wish.dir = rest[1];
     wish.files = rest + 2;
     wish.n_files = n - 2;
-    return add_sites(&wish);
+    return turn_roster(&wish, make_change);
 }

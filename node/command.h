@@ -17,9 +17,11 @@ struct command_line {
     bool json;        // --json
     bool quick_keys;  // --quick-keys
     bool log_json;    // --log-json
+    bool renew;       // --renew
 };
 
 int command_keys(const struct command_line *line);
+int command_reveal(const struct command_line *line);
 int command_approve(const struct command_line *line);
 int command_run(const struct command_line *line);
 int command_status(const struct command_line *line);

@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,6 +15,7 @@
 #include "node/command.h"
 #include "node/home.h"
 #include "node/keyring.h"
+#include "node/nonce.h"
 #include "node/passphrase.h"
 #include "wire/enrolment.h"
 
@@ -94,6 +96,22 @@ static enum choir_err make_ledger(const struct site_config *config, const char *
     return err;
 }
 
+// Where keys were made and NAME.pub was not, what was drawn then is kept.
+static enum choir_err commit(const struct site_config *config, struct roster_site *site,
+                             struct choir_diag *diag)
+{
+    struct nonce nonce;
+    enum choir_err err = nonce_read(config->state_dir, &nonce);
+
+    if (err == CHOIR_ERR_MISSING)
+        err = nonce_draw(config->state_dir, &nonce);
+    if (err != CHOIR_OK)
+        return diag_set(diag, err, config->state_dir, "the nonce cannot be kept: %s",
+                        choir_err_text(err));
+    roster_commit(site->commitment, site->sign_key, nonce.bytes);
+    return CHOIR_OK;
+}
+
 static enum choir_err make_all(const struct site_config *config, const char *passphrase,
                                enum keyfile_cost cost, struct choir_diag *diag)
 {
@@ -113,6 +131,43 @@ static enum choir_err make_all(const struct site_config *config, const char *pas
         (void)snprintf(site.name, sizeof site.name, "%s", config->name);
         memcpy(site.sign_key, keys->sign_public, sizeof site.sign_key);
         memcpy(site.curve_key, keys->curve_public, sizeof site.curve_key);
+        err = commit(config, &site, diag);
+        if (err == CHOIR_OK)
+            err = write_public(config, &site, keys, diag);
+    }
+    keyring_free(keys);
+    return err;
+}
+
+// NAME.pub again with a fresh commitment. The nonce before it has no more use: what it was shown
+// for keeps it from being shown again.
+static enum choir_err renew(const struct site_config *config, const char *passphrase,
+                            struct choir_diag *diag)
+{
+    struct keyring *keys = NULL;
+    struct roster_site site;
+    struct nonce nonce;
+    uint8_t *bytes = NULL;
+    char path[PATH_MAX];
+    size_t len = 0;
+    enum choir_err err = public_path(path, config);
+
+    if (err == CHOIR_OK)
+        err = file_read(path, ENROLMENT_BYTES_MAX, &bytes, &len);
+    if (err == CHOIR_OK)
+        err = enrolment_decode(bytes, len, &site);
+    free(bytes);
+    if (err != CHOIR_OK)
+        return diag_set(diag, err, path, "%s; `choir-node keys` without --renew writes it",
+                        choir_err_text(err));
+    err = keyring_open(config->keys, passphrase, &keys, diag);
+    if (err != CHOIR_OK)
+        return err;
+    err = nonce_draw(config->state_dir, &nonce);
+    if (err != CHOIR_OK) {
+        err = diag_set(diag, err, config->state_dir, "the nonce cannot be kept");
+    } else {
+        roster_commit(site.commitment, site.sign_key, nonce.bytes);
         err = write_public(config, &site, keys, diag);
     }
     keyring_free(keys);
@@ -137,39 +192,55 @@ static enum choir_err make_passphrase(const struct site_config *config, struct c
     return CHOIR_OK;
 }
 
+static enum choir_err make_keys(const struct site_config *config, bool quick_keys,
+                                struct choir_diag *diag)
+{
+    char *passphrase = NULL;
+    enum choir_err err = check_new(config, diag);
+
+    if (err != CHOIR_OK)
+        return err;
+    err = home_make(config->state_dir);
+    if (err != CHOIR_OK)
+        return diag_set(diag, err, config->state_dir, "the folder cannot be made: %s",
+                        strerror(errno)); // NOLINT(concurrency-mt-unsafe)
+    err = make_passphrase(config, diag);
+    if (err == CHOIR_OK)
+        err = passphrase_get(config, true, &passphrase, diag);
+    if (err == CHOIR_OK)
+        err = make_all(config, passphrase, quick_keys ? KEYFILE_COST_MIN : KEYFILE_COST_MODERATE,
+                       diag);
+    keyfile_free(passphrase);
+    return err;
+}
+
+static enum choir_err renew_nonce(const struct site_config *config, struct choir_diag *diag)
+{
+    char *passphrase = NULL;
+    enum choir_err err = passphrase_get(config, false, &passphrase, diag);
+
+    if (err == CHOIR_OK)
+        err = renew(config, passphrase, diag);
+    keyfile_free(passphrase);
+    return err;
+}
+
 int command_keys(const struct command_line *line)
 {
     struct site_config *config = NULL;
     struct choir_diag diag = {0};
-    char *passphrase = NULL;
     enum choir_err err = site_config_read(line->site, &config, &diag);
 
     if (err != CHOIR_OK)
-        goto out;
-    if (!roster_name_is_valid(config->name)) {
+        return command_fail(err, &diag);
+    if (!roster_name_is_valid(config->name))
         err = diag_set(&diag, CHOIR_ERR_FORMAT, "name",
                        "\"%s\" is no name for a site: 1 to 63 lower-case letters, digits, - and _",
                        config->name);
-        goto out;
-    }
-    err = check_new(config, &diag);
-    if (err != CHOIR_OK)
-        goto out;
-    err = home_make(config->state_dir);
-    if (err != CHOIR_OK) {
-        (void)diag_set(&diag, err, config->state_dir, "the folder cannot be made: %s",
-                       strerror(errno)); // NOLINT(concurrency-mt-unsafe)
-        goto out;
-    }
-    err = make_passphrase(config, &diag);
-    if (err == CHOIR_OK)
-        err = passphrase_get(config, true, &passphrase, &diag);
-    if (err != CHOIR_OK)
-        goto out;
-    err = make_all(config, passphrase, line->quick_keys ? KEYFILE_COST_MIN : KEYFILE_COST_MODERATE,
-                   &diag);
-out:
-    keyfile_free(passphrase);
+    else if (line->renew)
+        err = renew_nonce(config, &diag);
+    else
+        err = make_keys(config, line->quick_keys, &diag);
     site_config_free(config);
     return err == CHOIR_OK ? COMMAND_OK : command_fail(err, &diag);
 }

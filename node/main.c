@@ -20,6 +20,7 @@ struct command {
 
 static const struct command commands[] = {
     {"keys", command_keys, NULL, "make keys, ledger and the file that enrols this site"},
+    {"reveal", command_reveal, NULL, "show this site's part of the seed of large rounds, once"},
     {"approve", command_approve, "PLAN", "read a plan on one page, and approve it by its hash"},
     {"run", command_run, NULL, "join rounds until stopped"},
     {"status", command_status, NULL, "what the running node does, and why it waits"},
@@ -39,6 +40,7 @@ static int usage(FILE *to)
     fprintf(to, "\n  --site FILE    the settings of the site\n"
                 "  --yes          approve: do not ask\n"
                 "  --json         budget: one JSON object\n"
+                "  --renew        keys: commit to a fresh part of that seed; the keys stay\n"
                 "  --quick-keys   keys: a cheap seal, for demos and tests only\n"
                 "  --log-json     run: one JSON object for each event\n");
     return to == stdout ? COMMAND_OK : COMMAND_USAGE;
@@ -70,6 +72,7 @@ static bool take_flag(struct command_line *line, const char *word)
         {"--json", &line->json},
         {"--quick-keys", &line->quick_keys},
         {"--log-json", &line->log_json},
+        {"--renew", &line->renew},
     };
 
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++)

@@ -5,6 +5,7 @@
 
 #include "base/hex.h"
 #include "base/now.h"
+#include "node/nonce.h"
 
 static enum choir_err check_roster(struct membership *membership, struct choir_diag *diag)
 {
@@ -22,7 +23,7 @@ static enum choir_err check_roster(struct membership *membership, struct choir_d
         return diag_set(diag, CHOIR_ERR_REFUSED, config->roster,
                         "site %s is not in the roster: send %s.pub to the coordinator",
                         config->name, config->name);
-    return CHOIR_OK;
+    return nonce_check(config->state_dir, roster, diag);
 }
 
 // Whoever may write the settings decides what this site allows.

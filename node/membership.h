@@ -13,7 +13,7 @@ struct membership {
 };
 
 /* Reads the settings at `site_path` and the roster they name: signed by the pinned root, valid
- * today, with this site's name in it. On CHOIR_OK to be released. diag says what is wrong and
+ * today, with this site's name in it and no seed that this site has no part in. On CHOIR_OK to be released. diag says what is wrong and
  * what to do. */
 CHOIR_MUST_CHECK enum choir_err membership_load(const char *site_path, struct membership *out,
                                                 struct choir_diag *diag);

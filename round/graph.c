@@ -6,7 +6,11 @@
 
 static const char label[] = "CHOIR-SA1/graph"; // used without its zero
 
-enum { COLLUSION_MAX_PERCENT = 20 }; // of V0; more: complete
+enum {
+    COLLUSION_MAX_PERCENT = 20, // of V0; more: complete
+    KEY_TEXT_MAX =
+        sizeof label - 1 + GRAPH_SEED_BYTES + MESSAGE_RUN_BYTES + 8 + (size_t)4 * MESSAGE_SITES_MAX,
+};
 
 // The parameters of section 3.2, for `collusion_percent` of the sites colluding and up to `n_max`
 // sites. Computed with the two bounds of tests/round/graph_bounds.c, which the test of this file
@@ -51,8 +55,8 @@ static void make_key(uint8_t key[static HASH_BYTES], const uint8_t seed[static G
                      const uint8_t run[static MESSAGE_RUN_BYTES], uint64_t round,
                      const struct site_set *v0)
 {
-    uint8_t
-        text[sizeof label - 1 + GRAPH_SEED_BYTES + MESSAGE_RUN_BYTES + 8 + 4 * MESSAGE_SITES_MAX];
+    uint8_t text[sizeof label - 1 + GRAPH_SEED_BYTES + MESSAGE_RUN_BYTES + 8 +
+                 (size_t)4 * MESSAGE_SITES_MAX];
     uint8_t *at = put_bytes(text, label, sizeof label - 1);
 
     at = put_bytes(at, seed, GRAPH_SEED_BYTES);

@@ -7,7 +7,7 @@ static const uint8_t no_key[SIGN_PUBLIC_BYTES]; // a key that was left out
 
 // What nobody shares with another one, be it a site, a relay or the aggregator.
 struct identity {
-    const char *name; // NULL: the aggregator's
+    const char *name; // the aggregator's is empty
     const uint8_t *sign_key, *curve_key;
 };
 
@@ -28,8 +28,8 @@ static bool same_key(const uint8_t *a, const uint8_t *b)
 
 static bool collide(struct identity a, struct identity b)
 {
-    return (a.name != NULL && b.name != NULL && strcmp(a.name, b.name) == 0) ||
-           same_key(a.sign_key, b.sign_key) || same_key(a.curve_key, b.curve_key);
+    return strcmp(a.name, b.name) == 0 || same_key(a.sign_key, b.sign_key) ||
+           same_key(a.curve_key, b.curve_key);
 }
 
 static bool endpoint_is_valid(const char *endpoint)
@@ -61,7 +61,7 @@ static bool relay_is_valid(const struct roster_relay *relay)
 static bool is_taken(const struct roster *roster, struct identity one, size_t n_relays,
                      size_t n_sites)
 {
-    const struct identity aggregator = {NULL, roster->aggregator.sign_key,
+    const struct identity aggregator = {"", roster->aggregator.sign_key,
                                         roster->aggregator.curve_key};
 
     if (collide(one, aggregator))

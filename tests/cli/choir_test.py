@@ -167,6 +167,73 @@ def a_roster_or_enrolment_that_was_changed_is_refused(folder):
     choir("roster", "show", os.path.join(folder, "nothing"), exit_code=1)
 
 
+def node(folder, name, *words, exit_code=0):
+    """Runs choir-node with the settings that enrol() made; returns both outputs."""
+    done = subprocess.run([NODE, words[0], "--site", os.path.join(folder, name, "site.json"),
+                           *words[1:]], capture_output=True, text=True, check=False, timeout=60)
+    check(done.returncode == exit_code, f"choir-node {words}: {done.stdout + done.stderr}")
+    return done.stdout if exit_code == 0 else done.stderr
+
+
+def hand_out(home, folder, names):
+    """Gives the roster to the sites, which pin its root."""
+    shown = choir("roster", "show", os.path.join(home, "roster.bin"))
+    root = re.search(r"^root +([0-9a-f]{64})$", shown, re.MULTILINE).group(1)
+    for name in names:
+        shutil.copy(os.path.join(home, "roster.bin"), os.path.join(folder, name))
+        settings = os.path.join(folder, name, "site.json")
+        with open(settings, encoding="utf-8") as file:
+            site = json.load(file)
+        site["root"] = root
+        with open(settings, "w", encoding="utf-8") as file:
+            json.dump(site, file)
+
+
+def nonces_make_the_seed_once_all_sites_have_shown_theirs(folder):
+    home, names = os.path.join(folder, "home"), ["north", "south"]
+    init(home)
+    choir("roster", "add", home, *[enrol(folder, name) for name in names])
+    check("none: sites have not shown" in choir("roster", "show", home + "/roster.bin"), "a seed")
+    hand_out(home, folder, names)
+    files = [node(folder, name, "reveal").strip() for name in names]
+    check("first is south" in choir("roster", "reveal", home, files[0], exit_code=1), "half of it")
+    check("Epoch 3" in choir("roster", "reveal", home, *files), "not signed")
+    said = choir("roster", "show", os.path.join(home, "roster.bin"))
+    check("made of the nonces of all sites" in said and "complete" in said, said)
+    hand_out(home, folder, names)
+    node(folder, "north", "reveal")  # the same list: the same answer again
+
+
+def a_site_added_after_the_nonces_were_shown_needs_all_to_commit_anew(folder):
+    home, names = os.path.join(folder, "home"), ["north", "south"]
+    init(home)
+    choir("roster", "add", home, *[enrol(folder, name) for name in names])
+    hand_out(home, folder, names)
+    files = [node(folder, name, "reveal").strip() for name in names]
+    choir("roster", "add", home, enrol(folder, "sybil"))
+    names.append("sybil")
+    hand_out(home, folder, names)
+    check("another list of sites" in node(folder, "north", "reveal", exit_code=1), "shown again")
+    last = node(folder, "sybil", "reveal").strip()
+    said = choir("roster", "reveal", home, *files, last, exit_code=1)
+    check("for another roster" in said, said)
+    fresh = [node(folder, name, "keys", "--renew").strip() for name in names]
+    check("fresh commitment" in choir("roster", "add", home, *fresh), "not renewed")
+    hand_out(home, folder, names)
+    files = [node(folder, name, "reveal").strip() for name in names]
+    check("with 3 sites" in choir("roster", "reveal", home, *files), "not signed")
+
+
+def a_relay_that_is_not_there_is_refused(folder):
+    home = os.path.join(folder, "home")
+    init(home)
+    north = enrol(folder, "north")
+    said = choir("roster", "add", home, north, "--relay", "inland", exit_code=1)
+    check("add-relay" in said, said)
+    choir("roster", "add-relay", home, north, exit_code=1)
+    choir("roster", "add", home, north, "--relay", "aggregator")
+
+
 def a_plan_is_explained_or_refused_with_its_place(folder):
     said = choir("plan", "check", LENDERS)
     check(re.search(r"^  [0-9a-f]{64}$", said, re.MULTILINE), "no hash")
@@ -218,6 +285,9 @@ TESTS = [usage_is_told_with_exit_code_2, help_is_told_with_exit_code_0,
          a_federation_is_not_made_twice, bad_names_and_addresses_are_refused,
          a_passphrase_that_others_may_read_is_refused, sites_are_added_to_the_next_epoch,
          a_roster_or_enrolment_that_was_changed_is_refused,
+         nonces_make_the_seed_once_all_sites_have_shown_theirs,
+         a_site_added_after_the_nonces_were_shown_needs_all_to_commit_anew,
+         a_relay_that_is_not_there_is_refused,
          a_plan_is_explained_or_refused_with_its_place, schemas_are_json,
          without_an_aggregator_each_command_says_what_to_start, a_launch_needs_the_operators_key]
 

@@ -8,27 +8,43 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-enum { HEAD_BYTES = 10 + 2 }; // magic and version, then the name
+// Whichever of the three records it is.
+static void try_all(const uint8_t *file, size_t len)
+{
+    struct enrolment_nonce shown;
+    struct roster_relay relay;
+    struct roster_site site;
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+    (void)!enrolment_decode(file, len, &site);
+    (void)!enrolment_decode_relay(file, len, &relay);
+    (void)!enrolment_decode_nonce(file, len, &shown);
+}
+
+static void try_signed(const uint8_t *data, size_t len, size_t head_bytes)
 {
     static const uint8_t seed[SIGN_SEED_BYTES] = {1};
     uint8_t public_key[SIGN_PUBLIC_BYTES], secret_key[SIGN_SECRET_BYTES];
     uint8_t file[ENROLMENT_BYTES_MAX];
-    struct roster_site site;
     size_t key_at;
 
-    if (rng_start() != CHOIR_OK)
-        return 0;
-    (void)!enrolment_decode(data, len, &site);
-    if (len < HEAD_BYTES + 2 || len > sizeof file - SIGN_BYTES)
-        return 0;
+    if (len < head_bytes + 2 || len > sizeof file - SIGN_BYTES)
+        return;
     sign_keypair_from_seed(public_key, secret_key, seed);
     memcpy(file, data, len);
-    key_at = HEAD_BYTES + 2 + (size_t)data[HEAD_BYTES];
+    key_at = head_bytes + 2 + (size_t)data[head_bytes];
     if (key_at + sizeof public_key <= len)
         memcpy(file + key_at, public_key, sizeof public_key);
     sign_make(file + len, file, len, secret_key);
-    (void)!enrolment_decode(file, len + SIGN_BYTES, &site);
+    try_all(file, len + SIGN_BYTES);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+    if (rng_start() != CHOIR_OK)
+        return 0;
+    try_all(data, len);
+    try_signed(data, len, sizeof "CHOIR-PUB" + 2);
+    try_signed(data, len, sizeof "CHOIR-RELAY-PUB" + 2);
+    try_signed(data, len, sizeof "CHOIR-NONCE" + 2);
     return 0;
 }

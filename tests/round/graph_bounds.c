@@ -4,7 +4,9 @@
 
 static double log_choose(double n, double k)
 {
-    return lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1);
+    int sign;
+
+    return lgamma_r(n + 1, &sign) - lgamma_r(k + 1, &sign) - lgamma_r(n - k + 1, &sign);
 }
 
 // log E[exp(lambda ...)] of one set of s honest sites: pairs within count twice, once per end.
@@ -41,7 +43,7 @@ double graph_privacy_log2(const struct graph_case *graph)
     const double honest = graph->n - graph->c;
     double sum = -INFINITY;
 
-    for (double s = 1; s <= honest / 2; s++) {
+    for (uint32_t s = 1; s <= (graph->n - graph->c) / 2; s++) {
         double term = log_choose(honest, s) + least_log_moment(graph, s);
         double top = fmax(sum, term);
 
