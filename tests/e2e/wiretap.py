@@ -1,0 +1,73 @@
+"""A TCP proxy that keeps what passes. Standard library only; needs no rights, unlike a packet capture."""
+import socket
+import threading
+
+
+class Wiretap:
+    """Listens on one port of loopback and passes everything on to another, keeping both ways."""
+
+    def __init__(self, listen, forward):
+        self.forward = forward
+        self.seen = []  # (upward, bytes) of each connection and direction, in the order of opening
+        self.lock = threading.Lock()
+        self.listener = socket.create_server(("127.0.0.1", listen))
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                near, _ = self.listener.accept()
+            except OSError:
+                return  # closed
+            try:
+                far = socket.create_connection(("127.0.0.1", self.forward))
+            except OSError:
+                near.close()
+                continue
+            for source, sink, upward in ((near, far, True), (far, near, False)):
+                kept = bytearray()
+                with self.lock:
+                    self.seen.append((upward, kept))
+                threading.Thread(target=self.pass_on, args=(source, sink, kept),
+                                 daemon=True).start()
+
+    @staticmethod
+    def pass_on(source, sink, kept):
+        try:
+            while part := source.recv(1 << 16):
+                kept += part
+                sink.sendall(part)
+        except OSError:
+            pass
+        for side in (source, sink):
+            try:
+                side.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def streams(self, upward=None):
+        """Each direction of each connection, reassembled, as it went over the wire."""
+        with self.lock:
+            return [bytes(kept) for way, kept in self.seen if upward is None or way == upward]
+
+    def close(self):
+        self.listener.close()
+
+
+WINDOW = 16
+
+
+def windows(content):
+    """Every run of 16 bytes that is not trivial, such as zeros: at least 6 different bytes."""
+    found = set()
+    for at in range(len(content) - WINDOW + 1):
+        window = content[at:at + WINDOW]
+        if len(set(window)) >= 6:
+            found.add(window)
+    return found
+
+
+def hits(wanted, streams):
+    """How many positions of the streams hold one of the windows."""
+    return sum(stream[at:at + WINDOW] in wanted
+               for stream in streams for at in range(len(stream) - WINDOW + 1))
