@@ -367,7 +367,8 @@ void cheat_tell(const struct view *view, uint32_t to, const uint8_t transcript[s
     memcpy(message.transcript, transcript, HASH_BYTES);
     if (message_encode(&cheat_message, body, sizeof body, &message.body_len) != CHOIR_OK)
         abort();
-    cheat.house[to].refused = MESSAGE_CODE_NONE;
+    if (cheat_message.kind == MESSAGE_ROUND_OPEN)
+        cheat.house[to].refused = MESSAGE_CODE_NONE;
     cheat_happens(&cheat.house[to],
                   &(struct site_event){.kind = SITE_MESSAGE, .message = &message});
 }

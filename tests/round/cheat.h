@@ -91,7 +91,7 @@ size_t cheat_said(const struct view *view, uint32_t id, enum message_kind kind);
 const struct message *cheat_heard(const struct view *view, uint32_t id, enum message_kind kind);
 /* The envelope of the last one, for lists; changing its bytes breaks its signature. */
 uint8_t *cheat_envelope(const struct view *view, uint32_t id, enum message_kind kind, size_t *len);
-/* What site `id` last refused with since it was last told something; NONE: it did not. */
+/* What site `id` last refused with since it was last told a ROUND_OPEN; NONE: it did not. */
 enum message_code cheat_refused(uint32_t id);
 
 /* Adds up the true updates of these honest sites. */
