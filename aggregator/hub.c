@@ -78,7 +78,7 @@ enum choir_err hub_step(struct hub *hub, const struct gather_event *event)
 
 bool hub_may_log(struct hub *hub, uint32_t site)
 {
-    struct quota *quota = &hub->lines[site <= ROSTER_SITES_MAX ? site : 0];
+    struct quota *quota = &hub->lines[site < PEERS ? site : 0];
     bool last, may = quota_take(quota, now_ms(), &last);
 
     if (may && last)
@@ -91,9 +91,12 @@ static enum choir_err take_control(struct hub *hub, const struct link_event *eve
 {
     struct incoming message = {0};
     struct gather_event next = hub_event(hub, GATHER_MESSAGE);
-    enum choir_err err = hub_open_message(&hub->roster, event->bytes, event->len, &message);
+    enum choir_err err;
 
-    if (err != CHOIR_OK || message.sender != event->site) {
+    if (event->site >= ROSTER_RELAY_FIRST && relay_is_letter(event->bytes, event->len))
+        return hub_take_relay(hub, event);
+    err = hub_open_message(&hub->roster, event->bytes, event->len, &message);
+    if (err != CHOIR_OK || !hub_may_speak(hub, event->site, message.sender)) {
         if (hub_may_log(hub, event->site))
             LOG_EVENT(LOG_WARNING, "message_rejected", log_whole("site", event->site),
                       log_text("why", err != CHOIR_OK ? choir_err_text(err)
@@ -101,9 +104,9 @@ static enum choir_err take_control(struct hub *hub, const struct link_event *eve
         return CHOIR_OK;
     }
     if (message.kind == MESSAGE_JOIN)
-        intake_reopen(hub->intake, event->site);
+        intake_reopen(hub->intake, message.sender);
     next.message = &message;
-    next.site = event->site;
+    next.site = message.sender;
     return hub_step(hub, &next);
 }
 
@@ -135,7 +138,9 @@ static enum choir_err take_bulk(struct hub *hub, const struct link_event *event)
     if (err == CHOIR_ERR_IO || err == CHOIR_ERR_MEMORY)
         return err;
     hub->pumped_ms = 0; // an answer may be due
-    if (news == INTAKE_NOTHING)
+    if (event->site >= ROSTER_RELAY_FIRST && news == INTAKE_WHOLE)
+        hub_sum_came(hub, event->site, message.id);
+    if (news == INTAKE_NOTHING || event->site >= ROSTER_RELAY_FIRST)
         return CHOIR_OK;
     if (news == INTAKE_WHOLE) {
         err = hub_judge_upload(hub, event->site, message.id, &kind);
@@ -175,6 +180,8 @@ static void pump(struct hub *hub)
     hub->pumped_ms = now;
     for (size_t i = 0; i < hub->roster.n_sites; i++)
         pump_site(hub, hub->roster.sites[i].id, now);
+    for (size_t i = 0; i < hub->roster.n_relays; i++)
+        pump_site(hub, hub->roster.relays[i].id, now);
 }
 
 static enum choir_err take_event(struct hub *hub, const struct link_event *event)
@@ -252,6 +259,8 @@ enum choir_err hub_run(struct hub *hub, const volatile sig_atomic_t *stop)
             err = take_event(hub, &event);
         if (err == CHOIR_OK)
             err = tick(hub);
+        if (err == CHOIR_OK)
+            err = hub_collect(hub);
         if (err != CHOIR_OK)
             break;
         pump(hub);

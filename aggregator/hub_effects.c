@@ -44,12 +44,9 @@ static enum choir_err send_body(struct hub *hub, const struct gather_effect *eff
     err = envelope_seal(&envelope, body, body_len, hub->secret, &bytes, &len);
     if (err != CHOIR_OK)
         return err;
-    // A message that cannot be sent now is sent again when its answer stays away.
-    for (size_t i = 0; i < n; i++)
-        if (link_send(hub->link, to[i], LINK_CONTROL, bytes, len) != CHOIR_OK)
-            continue;
+    err = hub_send(hub, to, n, bytes, len);
     free(bytes);
-    return CHOIR_OK;
+    return err;
 }
 
 static enum choir_err send_effect(struct hub *hub, const struct gather_effect *effect)
@@ -125,9 +122,12 @@ static enum choir_err expect_upload(struct hub *hub, const struct gather_effect 
     bool here = false;
     enum gather_event_kind kind;
     struct pending *pending;
-    enum choir_err err = intake_expect(hub->intake, effect->upload.site, effect->upload.root,
-                                       effect->upload.bytes, &here);
+    enum choir_err err;
 
+    if (collection_relay(hub->collection, effect->upload.site) != NULL)
+        return hub_expect_below(hub, effect);
+    err = intake_expect(hub->intake, effect->upload.site, effect->upload.root, effect->upload.bytes,
+                        &here);
     hub->pumped_ms = 0; // the site is asked for it at once
     if (err != CHOIR_OK || !here)
         return err;
@@ -142,17 +142,6 @@ static enum choir_err expect_upload(struct hub *hub, const struct gather_effect 
     return CHOIR_OK;
 }
 
-static enum choir_err open_uploads(struct hub *hub, const struct gather_effect *effect, int *fds,
-                                   size_t *n)
-{
-    const struct site_set *sites = effect->merge.sites;
-    enum choir_err err = CHOIR_OK;
-
-    for (*n = 0; err == CHOIR_OK && *n < sites->n; *n += err == CHOIR_OK)
-        err = intake_file(hub->intake, sites->id[*n], effect->merge.roots[*n], &fds[*n]);
-    return err;
-}
-
 // What was added up, for the log and for those who keep it.
 static void note_came_in(struct hub *hub, const struct gather_effect *effect)
 {
@@ -160,8 +149,7 @@ static void note_came_in(struct hub *hub, const struct gather_effect *effect)
 
     came_in->round = effect->merge.round;
     came_in->masked = effect->merge.unmask != NULL;
-    came_in->sites = *effect->merge.sites;
-    memcpy(came_in->root, effect->merge.roots, effect->merge.sites->n * sizeof came_in->root[0]);
+    hub_note_vectors(hub, effect);
 }
 
 static enum choir_err merge_uploads(struct hub *hub, const struct gather_effect *effect,
@@ -177,7 +165,7 @@ static enum choir_err merge_uploads(struct hub *hub, const struct gather_effect 
     enum choir_err err;
 
     diag_set(diag, CHOIR_OK, "uploads", "an upload is not there any more");
-    err = open_uploads(hub, effect, fds, &round.n);
+    err = hub_open_vectors(hub, effect, fds, &round.n);
     if (err == CHOIR_OK)
         err = global_merge(hub->study->global, &round, sum_hash,
                            masked ? NULL : hub->came_in.digest, diag);
@@ -186,7 +174,7 @@ static enum choir_err merge_uploads(struct hub *hub, const struct gather_effect 
     return err;
 }
 
-static enum choir_err merge(struct hub *hub, const struct gather_effect *effect)
+enum choir_err hub_merge(struct hub *hub, const struct gather_effect *effect)
 {
     struct choir_diag diag = {0};
     struct pending *pending = hub_pending(hub, GATHER_MERGED);
@@ -284,6 +272,7 @@ static enum choir_err run_end(struct hub *hub, const struct gather_effect *effec
     enum choir_err err;
 
     hub->ended = true;
+    hub_await_nothing(hub);
     hub->complete = figures.complete;
     hub->ended_ms = now_ms();
     memcpy(figures.run, hub->run, sizeof figures.run);
@@ -343,8 +332,10 @@ static enum choir_err journal(struct hub *hub, const struct gather_effect *effec
 
 static void drop_uploads(struct hub *hub, const struct gather_effect *effect)
 {
-    for (size_t i = 0; i < effect->reset.sites->n; i++)
+    for (size_t i = 0; i < effect->reset.sites->n; i++) {
         intake_drop(hub->intake, effect->reset.sites->id[i]);
+        collection_forget(hub->collection, effect->reset.sites->id[i]);
+    }
 }
 
 // With masks on, what a site that is not in the sum had sent is not for anybody.
@@ -372,7 +363,7 @@ static enum choir_err carry_out_one(struct hub *hub, const struct gather_effect 
     case GATHER_DO_PROVE:
         return hub_prove(hub, effect);
     case GATHER_DO_MERGE:
-        return merge(hub, effect);
+        return hub_await_sums(hub, effect) ? CHOIR_OK : hub_merge(hub, effect);
     case GATHER_DO_OPENED:
         if (hub->started_ms == 0)
             hub->started_ms = now_ms();
@@ -386,6 +377,7 @@ static enum choir_err carry_out_one(struct hub *hub, const struct gather_effect 
         return err != CHOIR_OK ? err : closed(hub, effect);
     case GATHER_DO_LOST:
         LOG_EVENT(LOG_WARNING, "round_lost", log_whole("round", effect->closed.round));
+        hub_await_nothing(hub);
         intake_clear(hub->intake);
         return CHOIR_OK;
     case GATHER_DO_RUN_END:

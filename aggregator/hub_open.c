@@ -260,6 +260,8 @@ static enum choir_err open_state(struct hub *hub, struct choir_diag *diag)
     if (err == CHOIR_OK)
         err = open_retention(hub);
     if (err == CHOIR_OK)
+        err = collection_new(&hub->roster, &hub->collection);
+    if (err == CHOIR_OK)
         err = folder_path(path, hub->config->state_dir, "journal.db");
     if (err == CHOIR_OK)
         err = records_open(path, &hub->records);
@@ -353,6 +355,7 @@ void hub_close(struct hub *hub)
     if (hub->intake != NULL)
         hub_stop_serving(hub);
     intake_close(hub->intake);
+    collection_free(hub->collection);
     retention_close(hub->retention);
     link_close(hub->link);
     gather_free(hub->gather);

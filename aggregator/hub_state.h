@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "aggregator/annals.h"
+#include "aggregator/collection.h"
 #include "aggregator/desk.h"
 #include "aggregator/hub.h"
 #include "aggregator/intake.h"
@@ -18,8 +19,12 @@
 #include "ops/quota.h"
 #include "round/gather.h"
 #include "wire/link.h"
+#include "wire/relay.h"
 
-enum { PENDING_MAX = MESSAGE_SITES_MAX + 8 };
+enum {
+    PENDING_MAX = MESSAGE_SITES_MAX + 8,
+    PEERS = ROSTER_RELAY_FIRST + ROSTER_RELAYS_MAX, // arrays by id of a site or relay
+};
 
 struct pending {
     enum gather_event_kind kind;
@@ -38,6 +43,15 @@ struct came_in {
     uint8_t digest[MESSAGE_SITES_MAX][HASH_BYTES]; // the same; of vectors without masks
 };
 
+/* A merge that waits for the sums of relays. */
+struct awaited_sums {
+    bool active;
+    size_t n; // of relays that were asked
+    struct gather_effect effect;
+    struct site_set sites; // what the effect points to, its own copies
+    uint8_t roots[MESSAGE_SITES_MAX][HASH_BYTES];
+};
+
 struct hub {
     const struct aggregator_config *config;
     struct roster roster;
@@ -48,6 +62,7 @@ struct hub {
     struct annals *annals;
     struct intake *intake;
     struct retention *retention;
+    struct collection *collection; // of what lies at relays
     struct desk *desk;
     struct study *study; // of the active or the last run; NULL: none since the start
     uint8_t run[MESSAGE_RUN_BYTES];
@@ -64,12 +79,16 @@ struct hub {
     bool start_due;       // hub->start is not in the log yet
     bool repeating;       // effects are those of gather_resume(): nothing is thrown away
     enum choir_err broke; // what failed outside of an event's own path; the loop ends
-    uint64_t told_ms, pumped_ms, expired_ms, upload_told_ms[ROSTER_SITES_MAX + 1];
-    struct quota lines[ROSTER_SITES_MAX + 1]; // of the log, by site; 0: of strangers
-    struct pending pending[PENDING_MAX];      // a ring
+    uint64_t told_ms, pumped_ms, expired_ms, upload_told_ms[PEERS];
+    struct quota lines[PEERS];           // of the log, by site or relay; 0: of strangers
+    struct pending pending[PENDING_MAX]; // a ring
     size_t first_pending, n_pending;
     // too large for the stack
     struct came_in came_in;
+    struct awaited_sums awaited;
+    struct relay_letter letter;
+    uint8_t sealed[RELAY_LETTER_MAX];
+    struct site_set below;
     struct gather_effects effects;
     struct gather_run start;
     struct gather_status status;
@@ -106,6 +125,33 @@ void hub_stop_serving(struct hub *hub);
 void hub_note_sum(struct hub *hub, uint64_t round, size_t n);
 /* hub_effects.c: bytes of the run, from and to all sites. */
 void hub_count_bytes(const struct hub *hub, uint64_t *up, uint64_t *down);
+
+/* hub_effects.c: the vectors and sums that are here make the new model. */
+CHOIR_MUST_CHECK enum choir_err hub_merge(struct hub *hub, const struct gather_effect *effect);
+
+/* hub_relays.c: does what `sender` signed come over the right connection, that of `peer`? */
+bool hub_may_speak(const struct hub *hub, uint32_t peer, uint32_t sender);
+/* hub_relays.c: a letter to some sites, to those behind relays in frames. */
+CHOIR_MUST_CHECK enum choir_err hub_send(struct hub *hub, const uint32_t *to, size_t n,
+                                         const uint8_t *bytes, size_t len);
+/* hub_relays.c: the vector of a site behind a relay is awaited there. */
+CHOIR_MUST_CHECK enum choir_err hub_expect_below(struct hub *hub,
+                                                 const struct gather_effect *effect);
+/* hub_relays.c: a relay's own letter. */
+CHOIR_MUST_CHECK enum choir_err hub_take_relay(struct hub *hub, const struct link_event *event);
+/* hub_relays.c: the content `root` of a relay is whole. */
+void hub_sum_came(struct hub *hub, uint32_t relay, const uint8_t root[static HASH_BYTES]);
+/* hub_relays.c: true if this merge has to wait for relays; hub_collect() carries it out then. */
+bool hub_await_sums(struct hub *hub, const struct gather_effect *effect);
+void hub_await_nothing(struct hub *hub);
+CHOIR_MUST_CHECK enum choir_err hub_collect(struct hub *hub);
+/* hub_relays.c: what is added up: vectors of sites that connect here, then sums of relays. *n
+ * descriptors are the caller's, on failure too. */
+CHOIR_MUST_CHECK enum choir_err hub_open_vectors(struct hub *hub,
+                                                 const struct gather_effect *effect, int *fds,
+                                                 size_t *n);
+/* hub_relays.c: the same into hub->came_in, by id of site or relay. */
+void hub_note_vectors(struct hub *hub, const struct gather_effect *effect);
 
 /* hub_proof.c: the proof of a round is durable in the run's folder, and the log will name it. */
 CHOIR_MUST_CHECK enum choir_err hub_prove(struct hub *hub, const struct gather_effect *effect);

@@ -11,7 +11,7 @@
 #include "base/hex.h"
 #include "wire/roster.h"
 
-enum { NAME_BYTES = 2 * HASH_BYTES + 32, LANES = ROSTER_SITES_MAX + 1 };
+enum { NAME_BYTES = 2 * HASH_BYTES + 32, LANES = ROSTER_RELAY_FIRST + ROSTER_RELAYS_MAX };
 
 /* What goes on with one site, in both directions. */
 struct lane {
@@ -29,7 +29,7 @@ struct intake {
     int folder;
     const struct source *source;
     uint32_t window;         // chunks that each site is asked for ahead
-    struct lane lane[LANES]; // by site id
+    struct lane lane[LANES]; // by id of the site or relay
 };
 
 enum choir_err intake_open(const char *folder, size_t n_sites, struct intake **out)

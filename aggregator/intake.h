@@ -24,7 +24,7 @@ CHOIR_MUST_CHECK enum choir_err intake_open(const char *folder, size_t n_sites,
                                             struct intake **out);
 void intake_close(struct intake *intake);
 
-/* From now on takes the vector with this root from `site`; the one expected before is dropped.
+/* From now on takes the vector with this root from `site`, or the sum of a relay; the one expected before is dropped.
  * *here tells that it is already on disk, whole and verified: the site is told so. */
 CHOIR_MUST_CHECK enum choir_err intake_expect(struct intake *intake, uint32_t site,
                                               const uint8_t root[static HASH_BYTES], uint64_t bytes,

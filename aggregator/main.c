@@ -1,11 +1,13 @@
 /* choir-aggregator - gathers the sites' updates and merges them into a global model. */
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
 #include "aggregator/hub.h"
+#include "aggregator/outpost.h"
 #include "base/folder.h"
 #include "configs/aggregator.h"
 #include "crypto/rng.h"
@@ -58,43 +60,127 @@ static int complain(const struct choir_diag *diag)
     return EXIT_FAILED;
 }
 
-static int run(const char *path)
+static enum choir_err run_aggregator(const struct aggregator_config *config,
+                                     struct choir_diag *diag)
 {
-    struct choir_diag diag = {.place = "aggregator", .message = "it could not start"};
-    struct aggregator_config *config = NULL;
     struct hub *hub = NULL;
-    enum choir_err err = aggregator_config_read(path, &config, &diag);
+    enum choir_err err = hub_open(config, &hub, diag);
 
     if (err != CHOIR_OK)
-        return complain(&diag);
-    log_start("aggregator", config->log == AGGREGATOR_LOG_JSON, LOG_INFO);
+        return err;
+    diag->place[0] = '\0';
+    err = hub_run(hub, &stop);
+    hub_close(hub);
+    return err;
+}
+
+static enum choir_err run_relay(const struct aggregator_config *config, struct choir_diag *diag)
+{
+    struct outpost *outpost = NULL;
+    enum choir_err err = outpost_open(config, &outpost, diag);
+
+    if (err != CHOIR_OK)
+        return err;
+    diag->place[0] = '\0';
+    err = outpost_run(outpost, &stop);
+    outpost_close(outpost);
+    return err;
+}
+
+static int run(const struct aggregator_config *config)
+{
+    struct choir_diag diag = {.place = "aggregator", .message = "it could not start"};
+    enum choir_err err;
+
+    log_start(config->relay == NULL ? "aggregator" : "relay", config->log == AGGREGATOR_LOG_JSON,
+              LOG_INFO);
     catch_signals();
+    raise_file_limit();
+    blas_start();
     err = folder_make(config->state_dir);
     if (err != CHOIR_OK)
         diag_set(&diag, err, config->state_dir, "the state folder cannot be made");
+    else
+        err = config->relay == NULL ? run_aggregator(config, &diag) : run_relay(config, &diag);
     if (err == CHOIR_OK)
-        err = hub_open(config, &hub, &diag);
-    if (err != CHOIR_OK) {
-        aggregator_config_free(config);
+        return 0;
+    return diag.place[0] == '\0' ? EXIT_FAILED : complain(&diag); // what broke it is in the log
+}
+
+// What `keys` was asked for.
+struct wish {
+    const char *config, *control, *bulk;
+    bool quick_keys;
+};
+
+static int make_keys(const struct aggregator_config *config, const struct wish *wish)
+{
+    struct choir_diag diag = {.place = "keys", .message = "they could not be made"};
+    enum choir_err err;
+
+    if (config->relay == NULL) {
+        diag_set(&diag, CHOIR_ERR_REFUSED, wish->config,
+                 "these are the settings of the aggregator, whose keys `choir init` makes; those "
+                 "of a relay name it: \"relay\": \"NAME\"");
         return complain(&diag);
     }
-    err = hub_run(hub, &stop);
-    hub_close(hub);
-    aggregator_config_free(config);
-    return err == CHOIR_OK ? 0 : EXIT_FAILED;
+    err =
+        outpost_make_keys(config, wish->control == NULL ? config->control : wish->control,
+                          wish->bulk == NULL ? config->bulk : wish->bulk, wish->quick_keys, &diag);
+    return err == CHOIR_OK ? 0 : complain(&diag);
 }
 
 static int usage(FILE *to)
 {
-    fprintf(to, "Usage: choir-aggregator run --config AGGREGATOR.json\n"
-                "       choir-aggregator --version\n\n"
-                "Listens for the sites of the roster and runs the plans that `choir launch` "
-                "hands it.\nSIGTERM stops it; the next start goes on with the same run.\n");
+    fprintf(
+        to,
+        "Usage: choir-aggregator run --config AGGREGATOR.json\n"
+        "       choir-aggregator keys --config RELAY.json [--control ENDPOINT --bulk ENDPOINT]\n"
+        "       choir-aggregator --version\n\n"
+        "run listens for the sites of the roster and runs the plans that `choir launch` hands "
+        "it.\nSIGTERM stops it; the next start goes on with the same run. Settings that name "
+        "a relay make\nit a relay: it stands between the aggregator and some of the sites.\n"
+        "keys makes the keys of a new relay, and NAME.pub for `choir roster add-relay`: its "
+        "sites\nwill connect to these endpoints (left out: those it binds).\n");
     return to == stdout ? 0 : EXIT_USAGE;
+}
+
+static bool read_wish(int argc, char **argv, struct wish *wish)
+{
+    for (int i = 2; i < argc; i++) {
+        bool more = i + 1 < argc;
+
+        if (strcmp(argv[i], "--quick-keys") == 0)
+            wish->quick_keys = true;
+        else if (more && strcmp(argv[i], "--config") == 0)
+            wish->config = argv[++i];
+        else if (more && strcmp(argv[i], "--control") == 0)
+            wish->control = argv[++i];
+        else if (more && strcmp(argv[i], "--bulk") == 0)
+            wish->bulk = argv[++i];
+        else
+            return false;
+    }
+    return wish->config != NULL;
+}
+
+static int command(const char *name, const struct wish *wish)
+{
+    struct choir_diag diag = {0};
+    struct aggregator_config *config = NULL;
+    int code;
+
+    if (aggregator_config_read(wish->config, &config, &diag) != CHOIR_OK)
+        return complain(&diag);
+    code = strcmp(name, "run") == 0 ? run(config) : make_keys(config, wish);
+    aggregator_config_free(config);
+    return code;
 }
 
 int main(int argc, char **argv)
 {
+    struct wish wish = {0};
+
     keep_secrets();
     if (argc == 2 && strcmp(argv[1], "--help") == 0)
         return usage(stdout);
@@ -102,13 +188,12 @@ int main(int argc, char **argv)
         printf("choir-aggregator %s\n", CHOIR_VERSION);
         return 0;
     }
-    if (argc != 4 || strcmp(argv[1], "run") != 0 || strcmp(argv[2], "--config") != 0)
+    if (argc < 4 || !read_wish(argc, argv, &wish) ||
+        (strcmp(argv[1], "keys") != 0 && (strcmp(argv[1], "run") != 0 || argc != 4)))
         return usage(stderr);
     if (rng_start() != CHOIR_OK) {
         fprintf(stderr, "choir-aggregator: the system has no source of randomness\n");
         return EXIT_FAILED;
     }
-    raise_file_limit();
-    blas_start();
-    return run(argv[3]);
+    return command(argv[1], &wish);
 }

@@ -27,6 +27,11 @@ static enum choir_err match_sites(struct study *study, const struct roster *rost
                             "site \"%s\" of the plan is not on the roster; add it with `choir "
                             "roster add`, or take it out of the plan",
                             study->plan->sites[i].name);
+        if (site->relay != ROSTER_RELAY_NONE && plan_suite(study->plan) == 0)
+            return diag_set(diag, CHOIR_ERR_REFUSED, study->plan->name,
+                            "site \"%s\" is behind a relay, which could read what it sends: turn "
+                            "secure aggregation on in the plan",
+                            study->plan->sites[i].name);
         study->site_id[i] = site->id;
     }
     return CHOIR_OK;

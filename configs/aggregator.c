@@ -48,6 +48,21 @@ static const struct field aggregator_rows[] = {
      .kind = FIELD_TEXT,
      .form = FIELD_ENDPOINT,
      .offset = AT(bulk)},
+    {.name = "relay",
+     .help = "name of this relay on the roster; left out: this is the aggregator itself",
+     .kind = FIELD_TEXT,
+     .form = FIELD_NAME,
+     .optional = true,
+     .nullable = true,
+     .offset = AT(relay)},
+    {.name = "relay_wait_s",
+     .help = "how long a round waits for the sum of a relay, in seconds",
+     .kind = FIELD_U32,
+     .optional = true,
+     .fallback = AGGREGATOR_RELAY_WAIT_S,
+     .min = AGGREGATOR_RELAY_WAIT_MIN_S,
+     .max = AGGREGATOR_RELAY_WAIT_MAX_S,
+     .offset = AT(relay_wait_s)},
     {.name = "log",
      .help = "one line per event: key=value text, or JSON",
      .kind = FIELD_WORD,
@@ -73,6 +88,7 @@ void aggregator_config_free(struct aggregator_config *aggregator)
     free(aggregator->passphrase_file);
     free(aggregator->control);
     free(aggregator->bulk);
+    free(aggregator->relay);
     free(aggregator);
 }
 

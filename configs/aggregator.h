@@ -1,4 +1,4 @@
-/* aggregator - the settings of the aggregator: its keys, state and the addresses it binds.
+/* aggregator - the settings of the aggregator or of a relay: keys, state, the addresses it binds.
  *
  * Relative paths are relative to the folder of the file and come out joined with it.
  */
@@ -13,6 +13,9 @@
 enum {
     AGGREGATOR_MAX_BYTES = 64 << 10,
     AGGREGATOR_KEEP_HOURS_MAX = 8784, // a year
+    AGGREGATOR_RELAY_WAIT_S = 600,
+    AGGREGATOR_RELAY_WAIT_MIN_S = 1,
+    AGGREGATOR_RELAY_WAIT_MAX_S = 86400,
 };
 
 enum aggregator_log { AGGREGATOR_LOG_TEXT, AGGREGATOR_LOG_JSON };
@@ -26,6 +29,8 @@ struct aggregator_config {
     char *control;         // "tcp://HOST:PORT"
     char *bulk;            // "tcp://HOST:PORT", another one
     enum aggregator_log log;
+    char *relay;                // name of this relay on the roster; NULL: the aggregator itself
+    uint32_t relay_wait_s;      // how long a round waits for the sum of a relay
     uint32_t keep_masked_hours; // masked vectors of closed rounds; 0: of the newest round only
 };
 

@@ -9,10 +9,11 @@
 #define SECRETS_ROOT       "choir federation root"
 #define SECRETS_OPERATOR   "choir operator"
 #define SECRETS_AGGREGATOR "choir aggregator"
+#define SECRETS_RELAY      "choir relay"
 
 enum {
     SECRETS_SIGNER_BYTES = SIGN_SECRET_BYTES,                // root, operator
-    SECRETS_PEER_BYTES = SIGN_SECRET_BYTES + CURVE_KEY_BYTES // aggregator
+    SECRETS_PEER_BYTES = SIGN_SECRET_BYTES + CURVE_KEY_BYTES // aggregator, relay
 };
 
 #endif

@@ -99,6 +99,21 @@ static void the_log_can_be_json(void **state)
     assert_int_equal(aggregator->log, AGGREGATOR_LOG_JSON);
 }
 
+static void settings_that_name_a_relay_are_those_of_a_relay(void **state)
+{
+    (void)state;
+    assert_int_equal(read_changed("keys", "keys"), CHOIR_OK);
+    assert_null(aggregator->relay);
+    assert_int_equal(aggregator->relay_wait_s, AGGREGATOR_RELAY_WAIT_S);
+    aggregator_config_free(aggregator);
+    aggregator = NULL;
+    assert_int_equal(
+        read_changed("\"keys\",", "\"keys\", \"relay\": \"harbour\", \"relay_wait_s\": 30,"),
+        CHOIR_OK);
+    assert_string_equal(aggregator->relay, "harbour");
+    assert_int_equal(aggregator->relay_wait_s, 30);
+}
+
 static void mistakes_are_told_with_their_place(void **state)
 {
     (void)state;
@@ -107,6 +122,8 @@ static void mistakes_are_told_with_their_place(void **state)
     assert_malformed("\"state_dir\"", "\"statedir\"", "3: statedir", "did you mean \"state_dir\"?");
     assert_malformed("\"keys\",", "\"keys\", \"log\": \"jsn\",", "6: log",
                      "did you mean \"json\"?");
+    assert_malformed("\"keys\",", "\"keys\", \"relay\": \"Harbour 1\",", "6: relay", "lower-case");
+    assert_malformed("\"keys\",", "\"keys\", \"relay_wait_s\": 0,", "6: relay_wait_s", "1");
     assert_malformed("  \"roster\": \"roster\",\n", "", "1:", "\"roster\" is missing");
 }
 
@@ -117,6 +134,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(settings_are_read),
         TEST(the_log_can_be_json),
+        TEST(settings_that_name_a_relay_are_those_of_a_relay),
         TEST(mistakes_are_told_with_their_place),
     };
 

@@ -1,0 +1,70 @@
+/* outpost_state - the inside of a relay, shared by the files outpost*.c and by nobody else. */
+#ifndef CHOIR_AGGREGATOR_OUTPOST_STATE_H
+#define CHOIR_AGGREGATOR_OUTPOST_STATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "aggregator/intake.h"
+#include "aggregator/larder.h"
+#include "aggregator/lookout.h"
+#include "aggregator/outpost.h"
+#include "aggregator/tally.h"
+#include "ops/quota.h"
+#include "wire/link.h"
+#include "wire/relay.h"
+#include "wire/transfer.h"
+
+/* What is here of one site. */
+struct held {
+    bool any;     // a vector of this attempt was announced
+    bool whole;   // complete, checked, durable
+    bool came;    // chunks came in since the last HAVE
+    bool waiting; // for the model `wanted`, which is not here yet
+    uint8_t root[HASH_BYTES];
+    uint8_t wanted[HASH_BYTES];
+};
+
+struct outpost {
+    const struct aggregator_config *config;
+    struct roster roster;
+    const struct roster_relay *self; // in roster
+    uint8_t *secret;                 // SECRETS_PEER_BYTES, locked memory
+    struct link *sites, *aggregator; // listening, connecting
+    struct intake *intake;
+    struct larder *larder;
+    struct lookout lookout;
+    int folder;                             // of the state
+    struct held held[ROSTER_SITES_MAX + 1]; // by site
+    uint64_t have_ms;                       // when HAVE was sent last
+    bool have_due;                          // something became whole since
+    struct tally tally;                     // the newest sum
+    struct sender *sender;                  // of it; NULL: none
+    struct relay_letter answer;             // to `answer.question`; round 0: none yet
+    bool said_up;                           // the aggregator's connection, as the log knows it
+    uint64_t pumped_ms;
+    struct quota lines[ROSTER_SITES_MAX + 1]; // of the log, by site; 0: of strangers
+    // too large for the stack
+    struct relay_letter letter;
+    struct site_set receivers;
+    uint8_t bulk[BULK_BYTES_MAX];
+    uint8_t sealed[RELAY_LETTER_MAX];
+};
+
+/* outpost.c: may one more line about what this site did stand in the log? */
+bool outpost_may_log(struct outpost *outpost, uint32_t site);
+
+/* outpost_up.c: everything that came from the aggregator. Fails with CHOIR_ERR_IO or
+ * CHOIR_ERR_MEMORY. */
+CHOIR_MUST_CHECK enum choir_err outpost_take_up(struct outpost *outpost,
+                                                const struct link_event *event);
+/* outpost_up.c: HAVE when it is due, chunks of models and sums. */
+CHOIR_MUST_CHECK enum choir_err outpost_pump_up(struct outpost *outpost, uint64_t now_ms);
+/* outpost_up.c: a letter of the aggregator, kept on disk since it opened a round. */
+CHOIR_MUST_CHECK enum choir_err outpost_recall(struct outpost *outpost);
+
+/* outpost.c: serves what the larder has to everybody who waits for it. */
+CHOIR_MUST_CHECK enum choir_err outpost_serve_model(struct outpost *outpost);
+
+#endif
