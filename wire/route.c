@@ -51,8 +51,10 @@ void route_keep(struct route *before, const struct roster *roster_before, struct
 {
     for (size_t i = 0; i < roster->n_sites + roster->n_relays; i++) {
         const uint8_t *key = curve_key_of(roster_before, routes[i].peer);
+        const struct route *old = route_of(before, roster_before, routes[i].peer);
 
-        if (key != NULL && memcmp(key, curve_key_of(roster, routes[i].peer), CURVE_KEY_BYTES) == 0)
-            routes[i] = *route_of(before, roster_before, routes[i].peer);
+        if (key != NULL && old != NULL &&
+            memcmp(key, curve_key_of(roster, routes[i].peer), CURVE_KEY_BYTES) == 0)
+            routes[i] = *old;
     }
 }
