@@ -22,29 +22,41 @@ enum {
     ASK_AGAIN_MS = 1500, // after a plan was not approved
 };
 
+static void as_incoming(const struct envelope *envelope, const uint8_t *bytes, size_t len,
+                        struct incoming *out)
+{
+    out->kind = envelope->kind;
+    out->round = envelope->round_no;
+    out->attempt = envelope->attempt;
+    out->sender = envelope->sender;
+    out->signed_bytes = bytes;
+    out->signed_len = len;
+    memcpy(out->run, envelope->run, sizeof out->run);
+    memcpy(out->transcript, envelope->transcript, sizeof out->transcript);
+}
+
 static enum choir_err open_envelope(const void *context, const uint8_t *bytes, size_t len,
                                     struct incoming *out)
 {
     struct envelope envelope;
-    const uint8_t *body;
-    size_t body_len;
-    enum choir_err err = envelope_open(bytes, len, context, &envelope, &body, &body_len);
+    enum choir_err err = envelope_open(bytes, len, context, &envelope, &out->body, &out->body_len);
 
-    if (err != CHOIR_OK)
-        return err;
-    *out = (struct incoming){
-        .kind = envelope.kind,
-        .round = envelope.round_no,
-        .attempt = envelope.attempt,
-        .sender = envelope.sender,
-        .body = body,
-        .body_len = body_len,
-        .signed_bytes = bytes,
-        .signed_len = len,
-    };
-    memcpy(out->run, envelope.run, sizeof out->run);
-    memcpy(out->transcript, envelope.transcript, sizeof out->transcript);
-    return CHOIR_OK;
+    if (err == CHOIR_OK)
+        as_incoming(&envelope, bytes, len, out);
+    return err;
+}
+
+// In a large round, for adverts of sites that are no neighbours of this one (round/site.h).
+static enum choir_err peek_envelope(const void *context, const uint8_t *bytes, size_t len,
+                                    struct incoming *out)
+{
+    struct envelope envelope;
+    enum choir_err err = envelope_peek(bytes, len, &envelope, &out->body, &out->body_len);
+
+    (void)context;
+    if (err == CHOIR_OK)
+        as_incoming(&envelope, bytes, len, out);
+    return err;
 }
 
 // One event, all of its effects, then the events that those brought about, in order. The secrets
@@ -418,6 +430,7 @@ static enum choir_err make_machine(struct courier *courier)
     settings->resend_ms = RESEND_MS;
     settings->heartbeat_ms = HEARTBEAT_MS;
     settings->open = open_envelope;
+    settings->peek = peek_envelope;
     settings->open_context = roster;
     memcpy(settings->roster_hash, roster->hash, HASH_BYTES);
     memcpy(settings->session, courier->session, sizeof settings->session);

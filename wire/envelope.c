@@ -91,12 +91,11 @@ static enum choir_err check_signature(const uint8_t *bytes, size_t len, const ui
     return err;
 }
 
-enum choir_err envelope_open(const uint8_t *bytes, size_t len, const struct roster *roster,
-                             struct envelope *envelope, const uint8_t **body, size_t *body_len)
+enum choir_err envelope_peek(const uint8_t *bytes, size_t len, struct envelope *envelope,
+                             const uint8_t **body, size_t *body_len)
 {
     struct envelope found = {0};
     size_t found_len = 0;
-    const uint8_t *key;
     struct view view;
     enum choir_err err;
 
@@ -104,6 +103,22 @@ enum choir_err envelope_open(const uint8_t *bytes, size_t len, const struct rost
         return CHOIR_ERR_FORMAT;
     view = view_over(bytes, len - SIGN_BYTES);
     err = get_head(&view, &found, &found_len);
+    if (err != CHOIR_OK)
+        return err;
+    *envelope = found;
+    *body = view.at;
+    *body_len = found_len;
+    return CHOIR_OK;
+}
+
+enum choir_err envelope_open(const uint8_t *bytes, size_t len, const struct roster *roster,
+                             struct envelope *envelope, const uint8_t **body, size_t *body_len)
+{
+    struct envelope found;
+    const uint8_t *key, *found_body;
+    size_t found_len;
+    enum choir_err err = envelope_peek(bytes, len, &found, &found_body, &found_len);
+
     if (err != CHOIR_OK)
         return err;
     key = roster_sign_key(roster, found.sender);
@@ -115,7 +130,7 @@ enum choir_err envelope_open(const uint8_t *bytes, size_t len, const struct rost
     if (found.roster_epoch != roster->epoch)
         return CHOIR_ERR_REFUSED;
     *envelope = found;
-    *body = view.at;
+    *body = found_body;
     *body_len = found_len;
     return CHOIR_OK;
 }

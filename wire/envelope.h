@@ -48,4 +48,10 @@ CHOIR_MUST_CHECK enum choir_err envelope_open(const uint8_t *bytes, size_t len,
                                               struct envelope *envelope, const uint8_t **body,
                                               size_t *body_len);
 
+/* The same without looking at roster or signature: for what is bound by a hash to something that was
+ * verified, never for what is acted upon. Fails with CHOIR_ERR_FORMAT. */
+CHOIR_MUST_CHECK enum choir_err envelope_peek(const uint8_t *bytes, size_t len,
+                                              struct envelope *envelope, const uint8_t **body,
+                                              size_t *body_len);
+
 #endif

@@ -175,6 +175,25 @@ static void a_length_that_does_not_fit_the_frame_is_malformed(void **state)
     assert_int_equal(open_quietly(), CHOIR_ERR_FORMAT);
 }
 
+static void a_peek_sees_what_was_sealed_and_does_not_tell_whether_it_is_true(void **state)
+{
+    struct envelope found;
+    const uint8_t *found_body;
+    size_t body_len;
+
+    (void)state;
+    bytes[len - 1] ^= 1; // of the signature
+    assert_int_equal(open_quietly(), CHOIR_ERR_FORGED);
+    assert_int_equal(envelope_peek(bytes, len, &found, &found_body, &body_len), CHOIR_OK);
+    assert_int_equal(found.sender, header.sender);
+    assert_int_equal(found.round_no, header.round_no);
+    assert_int_equal(body_len, sizeof body);
+    assert_memory_equal(found_body, body, sizeof body);
+    for (size_t cut = 0; cut < len; cut++)
+        assert_int_equal(envelope_peek(bytes, cut, &found, &found_body, &body_len),
+                         CHOIR_ERR_FORMAT);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, seal_one, release)
 
 int main(void)
@@ -182,6 +201,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(what_was_sealed_is_opened),
         TEST(every_changed_bit_and_every_cut_is_found),
+        TEST(a_peek_sees_what_was_sealed_and_does_not_tell_whether_it_is_true),
         TEST(one_site_cannot_speak_for_another),
         TEST(a_sender_who_is_not_on_the_roster_is_missing),
         TEST(another_epoch_is_refused),
