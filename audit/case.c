@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/hex.h"
 #include "base/json.h"
+#include "round/proof.h"
 
 enum { PLAN_FILE_MAX = 256 << 10 };
 
@@ -91,6 +93,59 @@ static enum choir_err load_plan(struct audit_case *audit, const char *path)
     return CHOIR_OK;
 }
 
+// What a proof says of itself; whether it is true is looked at round by round.
+static enum choir_err load_proof(struct audit_case *audit, const char *path)
+{
+    struct case_proof *kept = &audit->proofs[audit->n_proofs];
+    struct proof *proof = calloc(1, sizeof *proof);
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    enum choir_err err = proof == NULL ? CHOIR_ERR_MEMORY : CHOIR_OK;
+
+    if (err == CHOIR_OK)
+        err = file_read(path, PROOF_MAX, &bytes, &len);
+    if (err == CHOIR_OK) {
+        kept->path = path;
+        hash_bytes(kept->hash, bytes, len);
+        kept->readable = proof_decode(bytes, len, proof) == CHOIR_OK;
+        memcpy(kept->run, proof->run, sizeof kept->run);
+        kept->round = proof->round;
+        kept->attempt = proof->attempt;
+        audit->n_proofs++;
+        if (!kept->readable)
+            report_bad(&audit->report, path, "not the proof of a round, or damaged");
+        kept->named = !kept->readable; // said already
+    } else {
+        report_unknown(&audit->report, path, "cannot be read: %s", choir_err_text(err));
+    }
+    free(bytes);
+    free(proof);
+    return err == CHOIR_ERR_MEMORY ? err : CHOIR_OK;
+}
+
+// SITE-ROOT.masked, as the aggregator keeps them.
+static void load_vector(struct audit_case *audit, const char *path)
+{
+    struct case_vector *vector = &audit->vectors[audit->n_vectors];
+    const char *slash = strrchr(path, '/'), *name = slash == NULL ? path : slash + 1;
+    char root[2 * HASH_BYTES + 1];
+    char *end = NULL;
+    unsigned long site = strtoul(name, &end, 10);
+
+    if (end != name && *end == '-' && strlen(end + 1) > 2 * (size_t)HASH_BYTES &&
+        site <= ROSTER_SITES_MAX && name[0] != '-') {
+        memcpy(root, end + 1, sizeof root - 1);
+        root[sizeof root - 1] = '\0';
+        if (hex_get(vector->root, HASH_BYTES, root) == CHOIR_OK) {
+            vector->path = path;
+            vector->site = (uint32_t)site;
+            audit->n_vectors++;
+            return;
+        }
+    }
+    report_unknown(&audit->report, path, "whose vector it is: not named SITE-ROOT.masked");
+}
+
 enum choir_err case_load(struct audit_case *audit)
 {
     enum choir_err err = CHOIR_OK;
@@ -99,7 +154,10 @@ enum choir_err case_load(struct audit_case *audit)
     audit->rosters = calloc(n, sizeof *audit->rosters);
     audit->books = calloc(n, sizeof *audit->books);
     audit->plans = calloc(n, sizeof *audit->plans);
-    if (audit->rosters == NULL || audit->books == NULL || audit->plans == NULL)
+    audit->proofs = calloc(n, sizeof *audit->proofs);
+    audit->vectors = calloc(n, sizeof *audit->vectors);
+    if (audit->rosters == NULL || audit->books == NULL || audit->plans == NULL ||
+        audit->proofs == NULL || audit->vectors == NULL)
         return CHOIR_ERR_MEMORY;
     for (size_t i = 0; i < audit->evidence.n && err == CHOIR_OK; i++) {
         const struct evidence_file *file = &audit->evidence.files[i];
@@ -114,6 +172,12 @@ enum choir_err case_load(struct audit_case *audit)
             break;
         case EVIDENCE_PLAN:
             err = load_plan(audit, file->path);
+            break;
+        case EVIDENCE_PROOF:
+            err = load_proof(audit, file->path);
+            break;
+        case EVIDENCE_VECTOR:
+            load_vector(audit, file->path);
             break;
         case EVIDENCE_MODEL:
         case EVIDENCE_OTHER:
@@ -132,6 +196,8 @@ void case_free(struct audit_case *audit)
     free(audit->rosters);
     free(audit->books);
     free(audit->plans);
+    free(audit->proofs);
+    free(audit->vectors);
     evidence_free(&audit->evidence);
     memset(audit, 0, sizeof *audit);
 }
@@ -168,6 +234,15 @@ const struct book *case_ledger_of(const struct audit_case *audit, const struct r
             found = book;
     }
     return found;
+}
+
+const struct roster *case_roster_of(const struct audit_case *audit, const uint8_t *hash)
+{
+    for (size_t i = 0; i < audit->n_rosters; i++) {
+        if (memcmp(audit->rosters[i].hash, hash, HASH_BYTES) == 0)
+            return &audit->rosters[i];
+    }
+    return NULL;
 }
 
 const struct case_plan *case_plan_of(const struct audit_case *audit, const uint8_t *hash)

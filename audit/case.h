@@ -21,6 +21,24 @@ struct case_plan {
     double sampling_rate, noise_multiplier, delta; // the latter two 0 with mechanism "none"
 };
 
+/* A proof file (round/proof.h), by its hash. */
+struct case_proof {
+    const char *path;
+    uint8_t hash[HASH_BYTES];
+    bool readable; // what it says of itself:
+    uint8_t run[ENTRY_RUN_BYTES];
+    uint64_t round;
+    uint32_t attempt;
+    bool named; // a log tells of this round
+};
+
+/* A masked vector, by its name. */
+struct case_vector {
+    const char *path;
+    uint32_t site;
+    uint8_t root[HASH_BYTES];
+};
+
 struct audit_case {
     struct report report;
     struct evidence evidence;
@@ -32,6 +50,10 @@ struct audit_case {
     struct book *books; // good in themselves
     size_t n_plans;
     struct case_plan *plans;
+    size_t n_proofs;
+    struct case_proof *proofs;
+    size_t n_vectors;
+    struct case_vector *vectors;
 };
 
 /* Reads all of the evidence; files that are bad in themselves are reported and left out. */
@@ -45,6 +67,9 @@ const struct book *case_ledger_of(const struct audit_case *audit, const struct r
 /* NULL if no plan file of this hash was given. */
 const struct case_plan *case_plan_of(const struct audit_case *audit, const uint8_t *hash);
 
+/* The good roster with this hash; NULL if it was not given. */
+const struct roster *case_roster_of(const struct audit_case *audit, const uint8_t *hash);
+
 /* Whose key is each ledger's and log's, is it told twice with different ends, what did it spend,
  * and do its reservations say what the plan says. */
 CHOIR_MUST_CHECK enum choir_err case_check_ledgers(struct audit_case *audit);
@@ -52,6 +77,8 @@ CHOIR_MUST_CHECK enum choir_err case_check_ledgers(struct audit_case *audit);
 CHOIR_MUST_CHECK enum choir_err case_check_plans(struct audit_case *audit);
 /* Each log: its key, runs and plans, and that every participant charged what it sent. */
 CHOIR_MUST_CHECK enum choir_err case_check_logs(struct audit_case *audit);
+/* Each round with masks on: its proof against roster and log, and its sum where the vectors are. */
+CHOIR_MUST_CHECK enum choir_err case_check_sums(struct audit_case *audit);
 /* Each model file is the one that a log says a run ended with. */
 CHOIR_MUST_CHECK enum choir_err case_check_models(struct audit_case *audit);
 

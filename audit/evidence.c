@@ -26,7 +26,8 @@ static enum evidence_kind kind_of(const char *path)
     } endings[] = {
         {".ledger", EVIDENCE_LEDGER},          {".log", EVIDENCE_LOG},
         {"roster.bin", EVIDENCE_ROSTER},       {"plan.json", EVIDENCE_PLAN},
-        {"model.safetensors", EVIDENCE_MODEL},
+        {"model.safetensors", EVIDENCE_MODEL}, {".proof", EVIDENCE_PROOF},
+        {".masked", EVIDENCE_VECTOR},
     };
 
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {

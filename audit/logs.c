@@ -23,15 +23,6 @@ struct reading {
     bool missing[SITES];       // by site id: its ledger was not given, said already
 };
 
-static const struct roster *roster_of(const struct audit_case *audit, const uint8_t *hash)
-{
-    for (size_t i = 0; i < audit->n_rosters; i++) {
-        if (memcmp(audit->rosters[i].hash, hash, HASH_BYTES) == 0)
-            return &audit->rosters[i];
-    }
-    return NULL;
-}
-
 static void check_start(struct reading *reading, const struct entry_step *step)
 {
     struct report *report = &reading->audit->report;
@@ -48,7 +39,7 @@ static void check_start(struct reading *reading, const struct entry_step *step)
         report_unknown(report, reading->log->path,
                        "the plan with hash %.16s... is missing (plan.json)", hash);
     hex_put(hash, step->roster_hash, HASH_BYTES);
-    if (reading->audit->n_rosters > 0 && roster_of(reading->audit, step->roster_hash) == NULL)
+    if (reading->audit->n_rosters > 0 && case_roster_of(reading->audit, step->roster_hash) == NULL)
         report_unknown(report, reading->log->path,
                        "the roster with hash %.16s..., under which a run was made, is missing",
                        hash);
@@ -60,7 +51,7 @@ static void check_participant(struct reading *reading, const struct entry_step *
 {
     static const uint8_t none[HASH_BYTES];
     struct report *report = &reading->audit->report;
-    const struct roster *roster = roster_of(reading->audit, reading->run.roster_hash);
+    const struct roster *roster = case_roster_of(reading->audit, reading->run.roster_hash);
     const struct roster_site *site = roster == NULL ? NULL : roster_by_id(roster, listed->id);
     const struct book *ledger = site == NULL ? NULL : case_ledger_of(reading->audit, site);
     const struct book_commit *commit;

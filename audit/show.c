@@ -2,13 +2,16 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "audit/book.h"
 #include "audit/commands.h"
 #include "audit/evidence.h"
 #include "audit/report.h"
+#include "base/file.h"
 #include "base/hex.h"
+#include "round/proof.h"
 
 static void put_hex(const char *name, const uint8_t *bytes, size_t len)
 {
@@ -66,8 +69,14 @@ static void put_step(const struct entry_step *step, enum entry_kind kind)
     }
     printf(" round=%" PRIu64 " attempt=%u", step->round, step->attempt);
     put_sites(step);
+    if (kind == ENTRY_ROUND_OPEN && step->suite != 0)
+        printf(" suite=%u threshold=%u minimum=%u", step->suite, step->threshold, step->minimum);
     if (kind == ENTRY_ROUND_CLOSE)
         printf(" missing=%.2f%%", step->missing_ppm / 1e4);
+    if (kind == ENTRY_ROUND_CLOSE && step->suite != 0) {
+        printf(" suite=%u", step->suite);
+        put_hex("proof", step->proof_hash, HASH_BYTES);
+    }
     if (kind != ENTRY_SURVIVORS)
         put_hex("model", step->model_hash, HASH_BYTES);
 }
@@ -149,6 +158,37 @@ static enum choir_err show(const char *path)
     return err;
 }
 
+// What a proof says of itself; `verify` looks at whether it is true.
+static enum choir_err show_proof(const char *path)
+{
+    struct proof *proof = calloc(1, sizeof *proof);
+    uint8_t *bytes = NULL;
+    size_t len = 0, dropped = 0;
+    enum choir_err err = proof == NULL ? CHOIR_ERR_MEMORY : CHOIR_OK;
+
+    printf("== %s\n", path);
+    if (err == CHOIR_OK)
+        err = file_read(path, PROOF_MAX, &bytes, &len);
+    if (err == CHOIR_OK)
+        err = proof_decode(bytes, len, proof);
+    if (err != CHOIR_OK) {
+        printf("BAD: %s\n", err == CHOIR_ERR_FORMAT ? "not the proof of a round, or damaged"
+                                                    : choir_err_text(err));
+    } else {
+        for (size_t i = 0; i < proof->n_revealed; i++)
+            dropped += proof->revealed[i].of_mask_key;
+        printf("proof of");
+        put_hex("run", proof->run, sizeof proof->run);
+        printf(" round=%" PRIu64 " attempt=%u: %zu sites shared secrets, %zu are in the sum, %zu "
+               "were lost before it\n",
+               proof->round, proof->attempt, proof->n_revealed, proof->n_revealed - dropped,
+               dropped);
+    }
+    free(bytes);
+    free(proof);
+    return err;
+}
+
 int command_show(int argc, char **argv)
 {
     struct evidence evidence = {0};
@@ -163,15 +203,15 @@ int command_show(int argc, char **argv)
     for (size_t i = 0; i < evidence.n && err == CHOIR_OK; i++) {
         enum evidence_kind kind = evidence.files[i].kind;
 
-        if (kind != EVIDENCE_LEDGER && kind != EVIDENCE_LOG)
+        if (kind != EVIDENCE_LEDGER && kind != EVIDENCE_LOG && kind != EVIDENCE_PROOF)
             continue;
         shown++;
-        if (show(evidence.files[i].path) != CHOIR_OK)
+        if ((kind == EVIDENCE_PROOF ? show_proof : show)(evidence.files[i].path) != CHOIR_OK)
             bad++;
     }
     evidence_free(&evidence);
     if (err == CHOIR_OK && shown == 0)
-        fputs("choir-audit: no *.ledger or *.log there\n", stderr);
+        fputs("choir-audit: no *.ledger, *.log or *.proof there\n", stderr);
     if (err != CHOIR_OK || shown == 0)
         return VERDICT_CANNOT_TELL;
     return bad > 0 ? VERDICT_BAD : VERDICT_GOOD;
