@@ -216,18 +216,19 @@ static void print_site(FILE *out, int width, const struct summary_site *site)
 static void print_masks(FILE *out, const struct summary *summary)
 {
     const struct summary_masks *masks = &summary->masks;
+    char least[32] = "";
 
     if (!summary->secure_aggregation) {
         (void)fputs("  Secure aggregation OFF: the aggregator saw the update of each site.\n", out);
         return;
     }
-    (void)fprintf(out, "  Secure aggregation on (%s): the aggregator learnt %llu sums, each over ",
-                  masks->suite, (unsigned long long)masks->sums);
     if (masks->least_sites < masks->most_sites)
-        (void)fprintf(out, "%llu to ", (unsigned long long)masks->least_sites);
+        (void)snprintf(least, sizeof least, "%llu to ", (unsigned long long)masks->least_sites);
     (void)fprintf(out,
-                  "%llu of the %zu sites, and no\n  single update. Each round could lose %llu of "
-                  "them, and %llu may collude with the aggregator.\n",
+                  "  Secure aggregation on (%s): the aggregator learnt %llu sums,\n"
+                  "  each over %s%llu of %zu sites, and no single update. A round could lose\n"
+                  "  %llu of them; %llu may collude with the aggregator.\n",
+                  masks->suite, (unsigned long long)masks->sums, least,
                   (unsigned long long)masks->most_sites, summary->plan->n_sites,
                   (unsigned long long)masks->may_be_lost, (unsigned long long)masks->may_collude);
 }

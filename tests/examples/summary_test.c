@@ -83,9 +83,9 @@ static void the_sums_of_a_masked_run_are_read_and_printed(void **state)
         CHOIR_OK);
     summary_print(&summary, out);
     (void)fclose(out);
-    assert_non_null(strstr(text, "Secure aggregation on (chacha20): the aggregator learnt 4 sums, "
-                                 "each over 3 to 4 of the 2 sites"));
-    assert_non_null(strstr(text, "Each round could lose 1 of them, and 0 may collude"));
+    assert_non_null(strstr(text, "Secure aggregation on (chacha20): the aggregator learnt 4 sums,\n"
+                                 "  each over 3 to 4 of 2 sites, and no single update."));
+    assert_non_null(strstr(text, "could lose\n  1 of them; 0 may collude"));
     free(text);
 }
 
