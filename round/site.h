@@ -24,6 +24,8 @@
 
 struct site;
 
+enum { MARK_ASKED_BYTES = 126 }; // a bit for every id that a roster can give to a site
+
 /* The last attempt this site took part in, kept on disk per run. */
 struct mark {
     uint8_t run[MESSAGE_RUN_BYTES];
@@ -32,7 +34,9 @@ struct mark {
     uint32_t threshold; // T and U_min of `round`, fixed within it
     uint32_t minimum;
     uint8_t r0[HASH_BYTES];
-    bool revealed; // an UNMASK of this round may have left: no later attempt of it
+    uint8_t
+        asked[MARK_ASKED_BYTES]; // V0: bit id % 8 of byte id / 8. A later attempt asks no others
+    bool revealed;               // an UNMASK of this round may have left: no later attempt of it
 };
 
 struct site_settings {

@@ -147,6 +147,28 @@ static bool suite_is_known(const struct site *site)
     return suite == 0 || (site->settings.suites >> suite & 1) != 0;
 }
 
+static void mark_asked(struct mark *mark, const struct site_set *v0)
+{
+    memset(mark->asked, 0, sizeof mark->asked);
+    for (size_t i = 0; i < v0->n; i++)
+        mark->asked[v0->id[i] / 8] |= (uint8_t)(1U << v0->id[i] % 8);
+}
+
+// True if the attempt of the mark had asked all of `v0`. The mark tells it also after a restart:
+// else a site that was in an attempt which others have opened could be asked again among new ones.
+static bool were_asked(const struct mark *mark, const struct site_set *v0)
+{
+    for (size_t i = 0; i < v0->n; i++)
+        if ((mark->asked[v0->id[i] / 8] >> v0->id[i] % 8 & 1) == 0)
+            return false;
+    return true;
+}
+
+static bool ids_fit_a_mark(const struct site_set *v0)
+{
+    return v0->n == 0 || v0->id[v0->n - 1] / 8 < MARK_ASKED_BYTES;
+}
+
 // The bounds of V0, T and U_min; within a round T and U_min are fixed and V0 only shrinks.
 static bool quorum_holds(const struct site *site)
 {
@@ -156,16 +178,15 @@ static bool quorum_holds(const struct site *site)
     uint32_t asked = site->plan.min_sites > settings->minimum_cohort ? site->plan.min_sites
                                                                      : settings->minimum_cohort;
 
-    if (!site_set_within(&open->sites, &settings->roster) ||
+    if (!site_set_within(&open->sites, &settings->roster) || !ids_fit_a_mark(&open->sites) ||
         open->threshold < quorum_threshold(n, settings->collusion) ||
         open->minimum < quorum_minimum(n, settings->collusion, asked, open->suite > 0) ||
         open->minimum > n || open->threshold > open->minimum)
         return false;
     if (open->round != site->mark.round)
         return true;
-    if (open->threshold != site->mark.threshold || open->minimum != site->mark.minimum)
-        return false;
-    return site->open.round != open->round || site_set_within(&open->sites, &site->open.sites);
+    return open->threshold == site->mark.threshold && open->minimum == site->mark.minimum &&
+           were_asked(&site->mark, &open->sites);
 }
 
 static bool log_grows(const struct site *site)
@@ -204,10 +225,13 @@ static enum message_code fault_in_open(struct site *site, const struct incoming 
         return MESSAGE_CODE_EXCLUDED;
     if (!quorum_holds(site))
         return MESSAGE_CODE_QUORUM;
+    if (!log_grows(site))
+        return MESSAGE_CODE_TRANSCRIPT;
+    // Last, as it overwrites the graph of the attempt that this one ends.
     if (open->suite != 0 && graph_make(&site->settings.graph, open->run, open->round, &open->sites,
                                        &site->graph) != CHOIR_OK)
         return MESSAGE_CODE_QUORUM; // more sites than a roster without nonces allows
-    return log_grows(site) ? MESSAGE_CODE_NONE : MESSAGE_CODE_TRANSCRIPT;
+    return MESSAGE_CODE_NONE;
 }
 
 static void begin_attempt(struct site *site, const uint8_t r0[static HASH_BYTES])
@@ -224,6 +248,7 @@ static void begin_attempt(struct site *site, const uint8_t r0[static HASH_BYTES]
     site->mark.threshold = site->open.threshold;
     site->mark.minimum = site->open.minimum;
     memcpy(site->mark.r0, r0, HASH_BYTES);
+    mark_asked(&site->mark, &site->open.sites);
     site->mark.revealed = false;
     site->phase = SITE_IN_MARKING;
     site->uploaded = false;

@@ -568,6 +568,45 @@ static void a_retry_with_other_sites_is_refused(void **state)
     assert_false(learns(&other, CHEAT_SET(4, 5, 6, 7)));
 }
 
+// The same when the node of site 4 has been started anew in between.
+static void a_retry_with_other_sites_is_refused_after_a_restart(void **state)
+{
+    struct site_set first = CHEAT_SET(1, 2, 3, 4, 10);
+    struct site_set again = CHEAT_SET(4, 5, 6, 7, 10);
+
+    (void)state;
+    begin(10, 9, 1);
+    propose(&view, 1, 1, first);
+    to_masked(&view);
+    survive(&view, first, first);
+    consent(&view, first, CHEAT_SET(1, 2, 3));
+    cheat_restart(4);
+    propose(&other, 1, 2, again);
+    play(&other, again);
+    assert_int_equal(cheat_refused(4), MESSAGE_CODE_QUORUM);
+    assert_false(learns(&other, CHEAT_SET(4, 5, 6, 7)));
+}
+
+// A node that was started anew has other secrets, and goes on with the sites it was asked with.
+static void a_restarted_site_joins_the_next_attempt_with_other_keys(void **state)
+{
+    struct site_set all = cheat_sites(5);
+    struct msg_advertise before;
+
+    (void)state;
+    propose(&view, 1, 1, all);
+    to_masked(&view);
+    before = cheat_heard(&view, 4, MESSAGE_ADVERTISE)->advertise;
+    cheat_restart(4);
+    cheat_open(&view, &(struct site_set){.n = 1, .id = {4}}); // the old one again
+    assert_int_equal(cheat_said(&view, 4, MESSAGE_ADVERTISE), 1);
+    propose(&other, 1, 2, all);
+    play(&other, all);
+    assert_true(learns(&other, cheat_sites(4)));
+    assert_memory_not_equal(cheat_heard(&other, 4, MESSAGE_ADVERTISE)->advertise.mask_key,
+                            before.mask_key, sizeof before.mask_key);
+}
+
 static void an_attempt_that_was_left_gets_nothing_more(void **state)
 {
     struct site_set all = cheat_sites(5);
@@ -617,6 +656,8 @@ int main(void)
         TEST(a_key_that_is_used_twice_is_refused),
         TEST(a_key_of_low_order_is_refused),
         OTHER_TEST(a_retry_with_other_sites_is_refused),
+        OTHER_TEST(a_retry_with_other_sites_is_refused_after_a_restart),
+        TEST(a_restarted_site_joins_the_next_attempt_with_other_keys),
         TEST(an_attempt_that_was_left_gets_nothing_more),
     };
 

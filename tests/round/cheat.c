@@ -164,6 +164,7 @@ static void at_home(struct house *house, const struct site_effect *effect)
         site_says(house, effect);
         break;
     case SITE_DO_STORE_MARK:
+        house->mark = effect->mark;
         event.kind = SITE_MARK_STORED;
         event.round = effect->mark.round;
         event.attempt = effect->mark.attempt;
@@ -229,7 +230,8 @@ static void join(struct house *house)
                              .n_parameters = CHEAT_PARAMETERS,
                              .lane_bits = 32,
                              .suite = cheat.terms.suite,
-                             .min_sites = 2};
+                             .min_sites = 2,
+                             .mark = house->mark};
     struct view none = {0};
 
     memcpy(plan.run, run_id, MESSAGE_RUN_BYTES);
@@ -242,16 +244,34 @@ static void join(struct house *house)
     cheat_happens(house, &(struct site_event){.kind = SITE_PLAN_CHECKED, .plan = &plan});
 }
 
-void cheat_begin(const struct cheat_terms *terms)
+// The node starts, with what its store holds.
+static void start(struct house *house)
 {
-    struct site_settings settings = {.collusion = terms->collusion,
-                                     .graph = {.collusion = terms->collusion},
+    struct site_settings settings = {.id = house->id,
+                                     .session = {(uint8_t)house->id, ++house->n_starts},
+                                     .collusion = cheat.terms.collusion,
+                                     .graph = {.collusion = cheat.terms.collusion},
                                      .suites = 0xf,
-                                     .minimum_cohort = terms->cohort,
+                                     .minimum_cohort = cheat.terms.cohort,
                                      .resend_ms = 500,
                                      .heartbeat_ms = 1000000,
                                      .open = open_signed};
 
+    settings.roster = cheat_sites(cheat.terms.n);
+    memcpy(settings.roster_hash, roster_hash, HASH_BYTES);
+    if (site_new(&settings, &house->site) != CHOIR_OK)
+        abort();
+    join(house);
+}
+
+void cheat_restart(uint32_t id)
+{
+    site_free(cheat.house[id].site);
+    start(&cheat.house[id]);
+}
+
+void cheat_begin(const struct cheat_terms *terms)
+{
     if (rng_start() != CHOIR_OK)
         abort();
     memset(&cheat, 0, sizeof cheat);
@@ -259,16 +279,9 @@ void cheat_begin(const struct cheat_terms *terms)
     cheat.now_ms = 1000;
     for (uint32_t id = 1; id < CHEAT_IDS; id++)
         sign_keypair(cheat.public_key[id], cheat.secret_key[id]);
-    settings.roster = cheat_sites(terms->n);
-    memcpy(settings.roster_hash, roster_hash, HASH_BYTES);
     for (uint32_t id = 1; id <= terms->n_honest; id++) {
-        struct house *house = &cheat.house[id];
-
-        settings.id = house->id = id;
-        settings.session[0] = (uint8_t)id;
-        if (site_new(&settings, &house->site) != CHOIR_OK)
-            abort();
-        join(house);
+        cheat.house[id].id = id;
+        start(&cheat.house[id]);
     }
 }
 

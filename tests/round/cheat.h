@@ -82,6 +82,9 @@ void cheat_impersonate(uint32_t id);
 /* Makes accomplice `id` advertise these keys instead of fresh ones; NULL: fresh. */
 void cheat_use_keys(uint32_t id, const uint8_t *mask_key, const uint8_t *share_key);
 
+/* The node of site `id` crashes and starts again with its mark. */
+void cheat_restart(uint32_t id);
+
 /* Time passes at site `id`. */
 void cheat_tick(uint32_t id);
 

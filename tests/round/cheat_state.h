@@ -36,6 +36,8 @@ struct spoken {
 struct house {
     uint32_t id;
     struct site *site;
+    uint8_t n_starts;
+    struct mark mark; // stored
     struct site_event later[LATER_MAX];
     size_t n_later;
     bool trained[ROUNDS];

@@ -324,7 +324,8 @@ static void an_attempt_not_above_the_stored_mark_is_refused(void **state)
     struct site_plan marked = plan;
 
     (void)state;
-    marked.mark = (struct mark){.round = 2, .attempt = 3, .threshold = 3, .minimum = 3};
+    marked.mark = (struct mark){
+        .round = 2, .attempt = 3, .threshold = 3, .minimum = 3, .asked = {0x1e}}; // 1 to 4
     happens((struct site_event){.kind = SITE_LINK_UP});
     plan_is_offered_and_checked(&marked);
     attempt = 3;
