@@ -294,7 +294,8 @@ static bool find_box(const struct party *party, size_t from, uint32_t receiver, 
     static struct message message;
     const struct party_words *words = &party->site[from].shares;
 
-    must(message_decode(MESSAGE_SHARES, words->body, words->len, &message) == CHOIR_OK);
+    if (message_decode(MESSAGE_SHARES, words->body, words->len, &message) != CHOIR_OK)
+        return false; // it was changed
     for (size_t k = 0; k < message.shares.n; k++)
         if (message.shares.cipher[k].to == receiver) {
             memcpy(to, message.shares.cipher[k].bytes, MESSAGE_CIPHER_MAX);
