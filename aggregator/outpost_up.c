@@ -171,11 +171,13 @@ static enum choir_err add_up(struct outpost *outpost, const struct relay_letter 
     answer->site = answer->code == RELAY_LACKS ? lacking : 0;
     answer->bytes = err == CHOIR_OK ? sum->bytes : 0;
     memset(answer->root, 0, HASH_BYTES);
-    LOG_EVENT(err == CHOIR_OK ? LOG_INFO : LOG_ERROR, "sum_made", log_whole("round", sum->round),
-              log_whole("attempt", sum->attempt), log_whole("sites", sum->n),
-              log_whole("lacking", lacking), log_err(err));
-    if (err != CHOIR_OK)
+    if (err != CHOIR_OK) {
+        LOG_EVENT(LOG_ERROR, "sum_failed", log_whole("round", sum->round),
+                  log_whole("attempt", sum->attempt), log_whole("lacking", lacking), log_err(err));
         return CHOIR_OK;
+    }
+    LOG_EVENT(LOG_INFO, "sum_made", log_whole("round", sum->round),
+              log_whole("attempt", sum->attempt), log_whole("sites", sum->n));
     memcpy(answer->root, source_root(outpost->tally.source), HASH_BYTES);
     err = destroy_others(outpost, sum);
     return err == CHOIR_OK ? serve_sum(outpost) : err;
