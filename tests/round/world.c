@@ -20,6 +20,8 @@ static void crash(struct world *world, uint32_t who)
         site_free(world->site[who]);
         world->site[who] = NULL;
     }
+    if (world->set.dies[who] != WORLD_LIVES)
+        return;
     world_push(world, (struct item){.kind = ITEM_START, .who = who},
                world->set.restore && world_faulty(world) ? world_between(world, 50, 6000)
                                                          : world->set.faults_ms + 100 - world->now);
@@ -29,6 +31,14 @@ static void crash(struct world *world, uint32_t who)
 bool world_dies(struct world *world, uint32_t who)
 {
     if (!world_faulty(world) || !world_chance(world, world->set.crash))
+        return false;
+    crash(world, who);
+    return true;
+}
+
+bool world_dies_at(struct world *world, uint32_t who, enum world_step step)
+{
+    if (world->set.dies[who] != step || !world->up[who])
         return false;
     crash(world, who);
     return true;
@@ -135,7 +145,7 @@ static bool all_ended(const struct world *world)
     bool ended = world->ended;
 
     for (uint32_t i = 1; i <= world->set.n_sites; i++)
-        ended = ended && world->disk[i].ended;
+        ended = ended && (world->disk[i].ended || world->set.dies[i] != WORLD_LIVES);
     return ended;
 }
 
@@ -145,8 +155,11 @@ static void check_reveals(struct world *world)
     for (uint64_t round = 1; round <= world->set.rounds; round++) {
         int opened = 0;
 
-        for (size_t attempt = 0; attempt < 64; attempt++) {
-            unsigned n = (unsigned)__builtin_popcount(world->revealed_by[round][attempt]);
+        for (size_t attempt = 0; attempt < ATTEMPTS; attempt++) {
+            unsigned n = 0;
+
+            for (uint32_t i = 1; i <= world->set.n_sites; i++)
+                n += world->revealed_by[round][attempt][i] ? 1 : 0;
 
             if (n >= 1 && n >= world->threshold[round])
                 opened++;
@@ -165,9 +178,10 @@ static void make_run(struct world *world)
     run->plan = world->plan;
     run->plan_len = sizeof world->plan;
     run->rounds = world->set.rounds;
-    run->n_parameters = 10;
-    run->update_bytes = 44;
-    run->lane_bits = 32;
+    run->n_parameters = world->set.suite > 0 ? world->set.n_sites + 10 : 10;
+    run->lane_bits = world->set.suite > 0 ? world->set.lane_bits : 32;
+    run->update_bytes = world_vector_bytes(world);
+    run->suite = world->set.suite;
     run->min_sites = world->set.min_sites;
     run->deadline_ms = DEADLINE_MS;
     run->n_sites = world->set.n_sites;

@@ -28,8 +28,12 @@ static void gather_sends(struct world *world, const struct gather_effect *effect
 
     memcpy(message.run, effect->send.run, sizeof message.run);
     memcpy(message.transcript, effect->send.transcript, HASH_BYTES);
-    for (size_t i = 0; i < effect->send.to->n; i++)
-        world_send(world, effect->send.to->id[i], &message);
+    for (size_t i = 0; i < effect->send.to->n; i++) {
+        uint32_t to = effect->send.to->id[i];
+
+        if (gather_body(world->gather, effect, to, &message.body, &message.body_len) == CHOIR_OK)
+            world_send(world, to, &message);
+    }
 }
 
 static void expects(struct world *world, const struct gather_effect *effect)
@@ -53,21 +57,27 @@ static void merges(struct world *world, const struct gather_effect *effect)
     const struct site_set *sites = effect->merge.sites;
     struct told told = {.kind = GATHER_MERGED, .round = round};
     uint32_t sum[SITES] = {0};
-    uint8_t seed[HASH_BYTES + 8 + 4 * SITES] = {0};
+    uint8_t seed[HASH_BYTES + 8 + sizeof sum] = {0};
 
     world_must(world, sites->n >= world->set.min_sites, "a sum over %zu sites", sites->n);
     for (size_t i = 0; i < sites->n; i++) {
         uint32_t id = sites->id[i];
 
         world_must(world, world->upload[id].here, "the upload of site %u is gone", id);
+        world_must(world, memcmp(world->upload[id].root, effect->merge.roots[i], HASH_BYTES) == 0,
+                   "the upload of site %u is another one", id);
         world_must(world,
-                   memcmp(world->upload[id].root, effect->merge.roots[i], HASH_BYTES) == 0 &&
+                   world->set.suite > 0 ||
                        memcmp(world->disk[id].root[round], effect->merge.roots[i], HASH_BYTES) == 0,
                    "the sum would hold something else than site %u was charged for", id);
         sum[id]++;
     }
     for (uint32_t i = 1; i < SITES; i++)
         world_must(world, sum[i] <= 1, "site %u is in the sum %u times", i, sum[i]);
+    world_check_sum(world, sites, effect->merge.unmask);
+    world->result->sums++;
+    world->result->n_last = sites->n;
+    memcpy(world->result->last, sites->id, sites->n * sizeof sites->id[0]);
     if (world->merged[round])
         world_must(world,
                    world->merged_attempt[round] == effect->merge.attempt &&
@@ -132,8 +142,10 @@ static void gather_effect(struct world *world, const struct gather_effect *effec
     case GATHER_DO_REPORT:
         world_trace(world, 0, effect->report.text);
         break;
-    case GATHER_DO_SURVIVORS:
     case GATHER_DO_PROVE:
+        world_check_proof(world, effect);
+        break;
+    case GATHER_DO_SURVIVORS:
         break;
     }
 }
@@ -176,6 +188,8 @@ void world_uploaded(struct world *world, const struct item *item)
         memcmp(upload->root, item->told.hash, HASH_BYTES) != 0)
         return;
     upload->here = true;
+    if (item->len > 0)
+        memcpy(upload->bytes, item->bytes, item->len);
     memcpy(told.hash, item->told.hash, HASH_BYTES);
     world_tell(world, 0, 1, told);
     told.kind = SITE_UPLOADED;
@@ -189,6 +203,7 @@ void world_start_gather(struct world *world)
                                        .heartbeat_ms = BEAT_MS,
                                        .open = fake_open};
 
+    world_graph_terms(world, &settings.graph);
     world_roster(world, &settings.roster);
     world_session(world, settings.boot);
     if (gather_new(&settings, &world->gather) != CHOIR_OK)

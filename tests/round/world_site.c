@@ -75,17 +75,68 @@ static void disk_consents(struct world *world, uint32_t who, const struct site_e
 static void link_uploads(struct world *world, uint32_t who, const struct site_effect *effect)
 {
     struct item item = {.kind = ITEM_UPLOAD, .who = who};
+    const struct masked *masked = &world->masked[who];
     uint64_t round = effect->upload.round;
+
+    if (world_dies_at(world, who, WORLD_UPLOAD))
+        return;
 
     world_must(world, world->disk[who].charged[round], "site %u uploads before the charge", who);
     world_must(world,
-               memcmp(effect->upload.update.root, world->disk[who].root[round], HASH_BYTES) == 0,
+               memcmp(effect->upload.update.root,
+                      world->set.suite > 0 ? masked->root : world->disk[who].root[round],
+                      HASH_BYTES) == 0,
                "site %u uploads something else than it was charged for", who);
     memcpy(item.told.hash, effect->upload.update.root, HASH_BYTES);
+    if (world->set.suite > 0) {
+        item.len = world_vector_bytes(world);
+        item.bytes = malloc(item.len);
+        if (item.bytes == NULL)
+            abort();
+        memcpy(item.bytes, masked->bytes, item.len);
+    }
     world_push(
         world, item,
         world_between(world, 5,
                       world_faulty(world) && world_chance(world, world->set.slow) ? 5000 : 50));
+}
+
+static enum world_step step_of(uint16_t kind)
+{
+    switch (kind) {
+    case MESSAGE_ADVERTISE:
+        return WORLD_ADVERTISE;
+    case MESSAGE_SHARES:
+        return WORLD_SHARES;
+    case MESSAGE_MASKED:
+        return WORLD_MASKED;
+    case MESSAGE_CONSENT:
+        return WORLD_CONSENT;
+    case MESSAGE_UNMASK:
+        return WORLD_UNMASK;
+    default:
+        return WORLD_STEPS; // none
+    }
+}
+
+// The masks are put on when this is told: until then they must be there.
+static void courier_masks(struct world *world, uint32_t who, const struct site_effect *effect)
+{
+    struct told told = {
+        .kind = SITE_MASKED, .round = effect->mask.round, .attempt = effect->mask.attempt};
+
+    world_must(world, world->disk[who].charged[effect->mask.round],
+               "site %u masks before the charge", who);
+    world_must(world,
+               memcmp(effect->mask.update.root, world->disk[who].root[effect->mask.round],
+                      HASH_BYTES) == 0,
+               "site %u masks something else than it was charged for", who);
+    world->masked[who].masks = effect->mask.masks;
+    world_tell(
+        world, who,
+        world_between(world, 1,
+                      world_faulty(world) && world_chance(world, world->set.slow) ? 4000 : 20),
+        told);
 }
 
 static void site_sends(struct world *world, uint32_t who, const struct site_effect *effect)
@@ -99,6 +150,8 @@ static void site_sends(struct world *world, uint32_t who, const struct site_effe
     struct disk *disk = &world->disk[who];
     uint64_t round = message.round;
 
+    if (world_dies_at(world, who, step_of(message.kind)))
+        return;
     memcpy(message.run, effect->send.run, sizeof message.run);
     memcpy(message.transcript, effect->send.transcript, HASH_BYTES);
     if (message.kind == MESSAGE_MASKED)
@@ -109,7 +162,9 @@ static void site_sends(struct world *world, uint32_t who, const struct site_effe
                    "site %u reveals two attempts of round %llu", who, (unsigned long long)round);
         world_must(world, disk->mark.revealed, "site %u reveals without a mark", who);
         disk->unmasked[round] = message.attempt;
-        world->revealed_by[round][message.attempt % 64] |= 1U << who;
+        world->revealed_by[round][message.attempt % ATTEMPTS][who] = true;
+        world_check_unmask(world, &message);
+        world->result->reveals++;
     }
     world_send(world, 0, &message);
 }
@@ -121,6 +176,7 @@ static void site_joins(struct world *world, uint32_t who)
     struct incoming message = {.kind = MESSAGE_JOIN, .sender = who, .body = body};
 
     join.kind = MESSAGE_JOIN;
+    join.join.suites = 1U << 1 | 1U << 2 | 1U << 3;
     memcpy(join.join.session, world->session[who], MESSAGE_NONCE_BYTES);
     if (message_encode(&join, body, sizeof body, &message.body_len) != CHOIR_OK)
         abort();
@@ -182,19 +238,25 @@ static void site_effect(struct world *world, uint32_t who, const struct site_eff
     case SITE_DO_REPORT:
         world_trace(world, who, effect->report.text);
         break;
-    case SITE_DO_MASK: // no plan of this world has masks yet
+    case SITE_DO_MASK:
+        courier_masks(world, who, effect);
+        break;
     case SITE_DO_STOP_UPLOAD:
+        world->masked[who].masks = NULL;
+        break;
     case SITE_DO_ERASE:
         break;
     }
 }
 
-void world_site_event(struct world *world, uint32_t who, const struct site_event *event)
+void world_site_event(struct world *world, uint32_t who, const struct site_event *told)
 {
+    struct site_event event = *told;
     struct site_effects effects;
     uint64_t life = world->life[who];
 
-    if (site_step(world->site[who], event, &effects) != CHOIR_OK)
+    put_u64(put_u64(event.fresh, world_draw(world)), who);
+    if (site_step(world->site[who], &event, &effects) != CHOIR_OK)
         abort();
     for (size_t i = 0; i < effects.n && world->life[who] == life; i++) {
         if (world_dies(world, who))
@@ -210,6 +272,7 @@ void world_site_told(struct world *world, uint32_t who, const struct told *told)
                              .rounds = world->run.rounds,
                              .n_parameters = world->run.n_parameters,
                              .lane_bits = world->run.lane_bits,
+                             .suite = world->run.suite,
                              .min_sites = world->run.min_sites,
                              .mark = disk->mark};
     struct site_event event = {.kind = (enum site_event_kind)told->kind,
@@ -226,6 +289,14 @@ void world_site_told(struct world *world, uint32_t who, const struct told *told)
         memcpy(event.update.root, disk->root[told->round], HASH_BYTES);
         event.update.bytes = world->run.update_bytes;
     }
+    if (event.kind == SITE_MASKED) {
+        if (world->masked[who].masks == NULL)
+            return; // stopped meanwhile
+        world_mask(world, who);
+        memcpy(event.update.root, world->masked[who].root, HASH_BYTES);
+        memcpy(event.update.digest, disk->root[told->round], HASH_BYTES);
+        event.update.bytes = world->run.update_bytes;
+    }
     world_site_event(world, who, &event);
 }
 
@@ -238,6 +309,8 @@ void world_start_site(struct world *world, uint32_t who)
                                      .heartbeat_ms = BEAT_MS,
                                      .open = fake_open};
 
+    settings.suites = 1U << 1 | 1U << 2 | 1U << 3;
+    world_graph_terms(world, &settings.graph);
     world_roster(world, &settings.roster);
     world_session(world, settings.session);
     memcpy(world->session[who], settings.session, MESSAGE_NONCE_BYTES);

@@ -1,7 +1,7 @@
 /* world_state - what the files of the simulated world share.
  *
  * world.c: time, crashes, links. world_queue.c: chance, what happens next, messages on their way.
- * world_site.c and world_gather.c: what surrounds a site and the aggregator (vault, disk, bulk
+ * world_masks.c: vectors and what hides them. world_site.c and world_gather.c: what surrounds a site and the aggregator (vault, disk, bulk
  * link, journal), with the checks of what must hold.
  */
 #ifndef CHOIR_TESTS_ROUND_WORLD_STATE_H
@@ -14,13 +14,16 @@
 #include "world.h"
 
 enum {
-    SITES = 8,      // ids 1..7; index 0 is the aggregator
-    ROUNDS = 16,    // rounds 1..15
-    CONSENTS = 256, // stored by one site
+    SITES = WORLD_SITES_MAX + 1, // index 0 is the aggregator
+    ROUNDS = 16,                 // rounds 1..15
+    CONSENTS = 256,              // stored by one site
     RECORDS = 4096,
     RESEND_MS = 400,
     BEAT_MS = 500,
     DEADLINE_MS = 3000,
+    ATTEMPTS = 64,
+    SEGMENT_LANES = 24,     // the last one of each segment is constant
+    VECTOR_MAX = 8 * SITES, // bytes of a vector, at most
 };
 
 enum item_kind {
@@ -67,6 +70,14 @@ struct disk {
 struct upload {
     bool expected, here;
     uint8_t root[HASH_BYTES];
+    uint8_t bytes[VECTOR_MAX]; // with masks on
+};
+
+/* A site's masked vector of its attempt, and what it is masked with until that is done. */
+struct masked {
+    const struct maskset *masks;
+    uint8_t root[HASH_BYTES];
+    uint8_t bytes[VECTOR_MAX];
 };
 
 struct world {
@@ -87,12 +98,14 @@ struct world {
     size_t record_len[RECORDS];
     size_t n_records;
     struct upload upload[SITES];
-    uint8_t model[ROUNDS + 1][HASH_BYTES]; // after round t
+    struct masked masked[SITES];
+    uint8_t shown[ROUNDS][ATTEMPTS][SITES]; // shares revealed: 1 of b, 2 of rho
+    uint8_t model[ROUNDS + 1][HASH_BYTES];  // after round t
     bool merged[ROUNDS];
     uint32_t merged_attempt[ROUNDS];
     struct site_set merged_sites[ROUNDS];
-    uint32_t threshold[ROUNDS];       // T, as the sites were told
-    uint32_t revealed_by[ROUNDS][64]; // sites that sent UNMASK, by attempt
+    uint32_t threshold[ROUNDS];                // T, as the sites were told
+    bool revealed_by[ROUNDS][ATTEMPTS][SITES]; // sent UNMASK
     bool ended;
 };
 
@@ -113,8 +126,22 @@ void world_send(struct world *world, uint32_t to, struct incoming *message);
 /* world.c */
 /* True if the party dies before its next effect. */
 bool world_dies(struct world *world, uint32_t who);
+/* True if the site was to die at this step; it has, then. */
+bool world_dies_at(struct world *world, uint32_t who, enum world_step step);
 void world_session(struct world *world, uint8_t nonce[static MESSAGE_NONCE_BYTES]);
 void world_roster(const struct world *world, struct site_set *set);
+
+/* world_masks.c: vectors, with masks on */
+size_t world_vector_bytes(const struct world *world);
+/* The update of site `who`, with its masks on; its hash stands for the Merkle root. */
+void world_mask(struct world *world, uint32_t who);
+/* The sum must be that of the updates of U, bit for bit. */
+void world_check_sum(struct world *world, const struct site_set *u, const struct maskset *unmask);
+/* An auditor must come to the same. */
+void world_check_proof(struct world *world, const struct gather_effect *effect);
+/* A share of b or one of rho, never one of each. */
+void world_check_unmask(struct world *world, const struct incoming *message);
+void world_graph_terms(const struct world *world, struct graph_terms *terms);
 
 /* world_site.c */
 void world_start_site(struct world *world, uint32_t who);
