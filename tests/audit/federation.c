@@ -16,8 +16,8 @@
 
 enum { MODEL_FLOATS = 3 };
 
-static const uint8_t run_id[ENTRY_RUN_BYTES] = {0xf1};
-static const char plan[] =
+const uint8_t federation_run[ENTRY_RUN_BYTES] = {0xf1};
+const char federation_plan[] =
     "{\"choir_plan\": 1, \"rounds\": 5, \"training\": {\"local_steps\": 20},\n"
     " \"privacy\": {\"mechanism\": \"dp-sgd\", \"sampling_rate\": 0.05, \"noise_multiplier\": 1.2,\n"
     " \"delta\": 1e-5}}\n";
@@ -30,7 +30,7 @@ static void must(enum choir_err err)
     }
 }
 
-static const char *path_of(const struct federation *federation, const char *name)
+const char *federation_path(const struct federation *federation, const char *name)
 {
     static char path[256];
 
@@ -54,8 +54,8 @@ static struct buf snapshot(const struct federation *federation, uint64_t round, 
     return buf;
 }
 
-static void hash_model(const struct federation *federation, uint64_t round,
-                       uint8_t hash[static HASH_BYTES])
+void federation_model_hash(const struct federation *federation, uint64_t round,
+                           uint8_t hash[static HASH_BYTES])
 {
     uint8_t bytes[256];
     struct buf buf = snapshot(federation, round, bytes, sizeof bytes);
@@ -63,7 +63,7 @@ static void hash_model(const struct federation *federation, uint64_t round,
     hash_bytes(hash, bytes, buf.len);
 }
 
-static void write_model(const struct federation *federation, uint64_t round)
+void federation_write_model(const struct federation *federation, uint64_t round)
 {
     uint8_t bytes[256], file[256];
     struct buf from = snapshot(federation, round, bytes, sizeof bytes);
@@ -72,7 +72,8 @@ static void write_model(const struct federation *federation, uint64_t round)
     buf_u64(&to, 2); // an empty header is enough: the names of tensors are not audited
     buf_bytes(&to, "{}", 2);
     buf_bytes(&to, bytes + from.len - 4 * (size_t)MODEL_FLOATS, 4 * (size_t)MODEL_FLOATS);
-    must(file_replace(AT_FDCWD, path_of(federation, "out/model.safetensors"), 0644, file, to.len));
+    must(file_replace(AT_FDCWD, federation_path(federation, "out/model.safetensors"), 0644, file,
+                      to.len));
 }
 
 void federation_reserve(struct federation *federation, size_t site,
@@ -104,14 +105,14 @@ static void make_site(struct federation *federation, size_t i)
     uint32_t id = 0;
 
     snprintf(site.name, sizeof site.name, "site%zu", i + 1);
-    must(folder_make(path_of(federation, site.name)));
-    must(ledger_create(path_of(federation, site.name), site.name, NULL, KEYFILE_COST_MIN,
+    must(folder_make(federation_path(federation, site.name)));
+    must(ledger_create(federation_path(federation, site.name), site.name, NULL, KEYFILE_COST_MIN,
                        site.ledger_key));
-    must(ledger_open(path_of(federation, site.name), NULL, &federation->ledgers[i]));
-    rng_bytes(site.sign_key, sizeof site.sign_key);
+    must(ledger_open(federation_path(federation, site.name), NULL, &federation->ledgers[i]));
+    sign_keypair(site.sign_key, federation->site_secret[i]);
     rng_bytes(site.curve_key, sizeof site.curve_key);
     must(roster_add(&federation->roster, &site, &id));
-    federation_reserve(federation, i, run_id, 1.2);
+    federation_reserve(federation, i, federation_run, 1.2);
 }
 
 void federation_charge(struct federation *federation, size_t site, uint64_t round)
@@ -122,7 +123,7 @@ void federation_charge(struct federation *federation, size_t site, uint64_t roun
 
     must(ledger_draft_begin(federation->ledgers[site], &draft));
     must(ledger_draft_add(draft, &round, sizeof round));
-    must(ledger_charge(federation->ledgers[site], run_id, round, draft, &fd, digest));
+    must(ledger_charge(federation->ledgers[site], federation_run, round, draft, &fd, digest));
     close(fd);
 }
 
@@ -130,7 +131,7 @@ static struct entry step_of(enum entry_kind kind, uint64_t round)
 {
     struct entry entry = {.kind = kind, .time = 1700000000};
 
-    memcpy(entry.step.run, run_id, sizeof run_id);
+    memcpy(entry.step.run, federation_run, sizeof federation_run);
     entry.step.round = round;
     entry.step.attempt = 1;
     for (uint32_t i = 0; i < FEDERATION_SITES; i++)
@@ -148,8 +149,8 @@ static void log_round(struct federation *federation, uint64_t round, size_t forg
         hash_bytes(close.step.sites[i].digest, &round, sizeof round); // as federation_charge()
     if (forged < FEDERATION_SITES)
         close.step.sites[forged].digest[HASH_BYTES - 1] ^= 1;
-    hash_model(federation, round - 1, open.step.model_hash);
-    hash_model(federation, round, close.step.model_hash);
+    federation_model_hash(federation, round - 1, open.step.model_hash);
+    federation_model_hash(federation, round, close.step.model_hash);
     must(fedlog_append(federation->log, &open));
     must(fedlog_append(federation->log, &close));
 }
@@ -171,7 +172,7 @@ static void make_roster(struct federation *federation, const uint8_t *root_secre
     size_t len = 0;
 
     must(roster_sign(&federation->roster, root_secret, &bytes, &len));
-    must(file_replace(AT_FDCWD, path_of(federation, "out/roster.bin"), 0644, bytes, len));
+    must(file_replace(AT_FDCWD, federation_path(federation, "out/roster.bin"), 0644, bytes, len));
     free(bytes);
 }
 
@@ -180,29 +181,30 @@ static void begin_log(struct federation *federation, const uint8_t *secret)
     const struct roster *roster = &federation->roster;
     struct entry start = step_of(ENTRY_RUN_START, 0);
 
-    must(fedlog_create(path_of(federation, "log.db"), "test", roster->federation,
+    must(fedlog_create(federation_path(federation, "log.db"), "test", roster->federation,
                        roster->aggregator.sign_key, secret));
-    must(fedlog_open(path_of(federation, "log.db"), roster->aggregator.sign_key, secret,
+    must(fedlog_open(federation_path(federation, "log.db"), roster->aggregator.sign_key, secret,
                      &federation->log));
     memcpy(start.step.plan_hash, federation->plan_hash, HASH_BYTES);
     memcpy(start.step.roster_hash, roster->hash, HASH_BYTES);
-    hash_model(federation, 0, start.step.model_hash);
+    federation_model_hash(federation, 0, start.step.model_hash);
     must(fedlog_append(federation->log, &start));
 }
 
-void federation_make(struct federation *federation)
+void federation_begin(struct federation *federation, size_t n_sites)
 {
     struct roster *roster = &federation->roster;
     uint8_t root_secret[SIGN_SECRET_BYTES], other_secret[SIGN_SECRET_BYTES];
-    uint8_t log_secret[SIGN_SECRET_BYTES];
 
     memset(federation, 0, sizeof *federation);
+    federation->n_sites = n_sites;
     snprintf(federation->folder, sizeof federation->folder, "audit-test-XXXXXX");
     if (mkdtemp(federation->folder) == NULL)
         abort();
-    must(folder_make(path_of(federation, "out")));
-    hash_bytes(federation->plan_hash, plan, sizeof plan - 1);
-    must(file_replace(AT_FDCWD, path_of(federation, "out/plan.json"), 0644, plan, sizeof plan - 1));
+    must(folder_make(federation_path(federation, "out")));
+    hash_bytes(federation->plan_hash, federation_plan, sizeof federation_plan - 1);
+    must(file_replace(AT_FDCWD, federation_path(federation, "out/plan.json"), 0644, federation_plan,
+                      sizeof federation_plan - 1));
     snprintf(roster->name, sizeof roster->name, "test");
     rng_bytes(roster->federation, sizeof roster->federation);
     roster->epoch = 1;
@@ -210,41 +212,51 @@ void federation_make(struct federation *federation)
     roster->expires = roster->issued + 1000;
     sign_keypair(roster->root_key, root_secret);
     sign_keypair(roster->operator_key, other_secret);
-    sign_keypair(roster->aggregator.sign_key, log_secret);
+    sign_keypair(roster->aggregator.sign_key, federation->aggregator_secret);
     rng_bytes(roster->aggregator.curve_key, sizeof roster->aggregator.curve_key);
     snprintf(roster->aggregator.control, ROSTER_ENDPOINT_MAX, "tcp://127.0.0.1:7101");
     snprintf(roster->aggregator.bulk, ROSTER_ENDPOINT_MAX, "tcp://127.0.0.1:7102");
-    for (size_t i = 0; i < FEDERATION_SITES; i++)
+    for (size_t i = 0; i < n_sites; i++)
         make_site(federation, i);
     make_roster(federation, root_secret);
     roster_fingerprint(federation->fingerprint, roster->root_key);
-    begin_log(federation, log_secret);
+    begin_log(federation, federation->aggregator_secret);
+}
+
+void federation_make(struct federation *federation)
+{
+    federation_begin(federation, FEDERATION_SITES);
     for (uint64_t round = 1; round <= FEDERATION_ROUNDS; round++) {
         for (size_t i = 0; i < FEDERATION_SITES; i++)
             federation_charge(federation, i, round);
         federation_log_round(federation, round);
     }
-    write_model(federation, FEDERATION_ROUNDS);
+    federation_write_model(federation, FEDERATION_ROUNDS);
     federation_export(federation);
 }
 
 void federation_reopen(struct federation *federation, size_t site, const char *folder)
 {
-    must(ledger_open(path_of(federation, folder), NULL, &federation->ledgers[site]));
+    must(ledger_open(federation_path(federation, folder), NULL, &federation->ledgers[site]));
 }
 
 void federation_export(struct federation *federation)
 {
-    must(ledger_export(federation->ledgers[0], AT_FDCWD, path_of(federation, "out/site1.ledger")));
-    must(ledger_export(federation->ledgers[1], AT_FDCWD, path_of(federation, "out/site2.ledger")));
-    must(fedlog_export(federation->log, AT_FDCWD, path_of(federation, "out/federation.log")));
+    for (size_t i = 0; i < federation->n_sites; i++) {
+        char name[32];
+
+        snprintf(name, sizeof name, "out/site%zu.ledger", i + 1);
+        must(ledger_export(federation->ledgers[i], AT_FDCWD, federation_path(federation, name)));
+    }
+    must(fedlog_export(federation->log, AT_FDCWD,
+                       federation_path(federation, "out/federation.log")));
 }
 
 void federation_remove(struct federation *federation)
 {
     char command[128];
 
-    for (size_t i = 0; i < FEDERATION_SITES; i++)
+    for (size_t i = 0; i < federation->n_sites; i++)
         ledger_close(federation->ledgers[i]);
     fedlog_close(federation->log);
     roster_release(&federation->roster);
@@ -277,7 +289,7 @@ bool federation_said(const struct federation *federation, const char *text)
     size_t len = 0;
     bool said;
 
-    must(file_read(path_of(federation, "said"), 1 << 20, &bytes, &len));
+    must(file_read(federation_path(federation, "said"), 1 << 20, &bytes, &len));
     said = strstr((const char *)bytes, text) != NULL;
     free(bytes);
     return said;

@@ -11,19 +11,33 @@
 #include "ledger/ledger.h"
 #include "wire/roster.h"
 
-enum { FEDERATION_SITES = 2, FEDERATION_ROUNDS = 2 };
+enum { FEDERATION_SITES = 2, FEDERATION_ROUNDS = 2, FEDERATION_SITES_MAX = 4 };
 
 struct federation {
     char folder[64]; // evidence lies in FOLDER/out
     char fingerprint[ROSTER_FINGERPRINT_MAX];
     uint8_t plan_hash[HASH_BYTES];
     struct roster roster;
-    struct ledger *ledgers[FEDERATION_SITES];
+    size_t n_sites;
+    uint8_t site_secret[FEDERATION_SITES_MAX][SIGN_SECRET_BYTES];
+    uint8_t aggregator_secret[SIGN_SECRET_BYTES];
+    struct ledger *ledgers[FEDERATION_SITES_MAX];
     struct fedlog *log;
 };
 
 /* Makes it, runs it, exports it. Aborts if anything fails. */
 void federation_make(struct federation *federation);
+/* The same, of as many sites, with a run that was begun and has no round yet. */
+void federation_begin(struct federation *federation, size_t n_sites);
+/* The run's id, its plan and the model after `round` (0: the initial one). */
+extern const uint8_t federation_run[ENTRY_RUN_BYTES];
+extern const char federation_plan[];
+void federation_model_hash(const struct federation *federation, uint64_t round,
+                           uint8_t hash[static HASH_BYTES]);
+/* Writes the model after `round` as the one that the run ended with. */
+void federation_write_model(const struct federation *federation, uint64_t round);
+/* FOLDER/NAME; good until the next call. */
+const char *federation_path(const struct federation *federation, const char *name);
 /* Exports ledgers and log again. */
 void federation_export(struct federation *federation);
 /* Closes everything and removes the folder. */
