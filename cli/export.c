@@ -1,5 +1,7 @@
 /* choir export: copies what is left of the last run out of the aggregator's state. */
+#include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,6 +91,52 @@ static enum choir_err copy_plan(void *context, const char *name)
     return err == CHOIR_ERR_MISSING ? CHOIR_OK : err; // a run that has not ended
 }
 
+struct folder_copy {
+    const char *from, *to;
+};
+
+static enum choir_err copy_one(void *context, const char *name)
+{
+    const struct folder_copy *copy = context;
+
+    return copy_as(copy->from, name, copy->to, name);
+}
+
+// A folder of files; one that is not there is empty.
+static enum choir_err copy_folder(const char *from, const char *to)
+{
+    struct folder_copy copy = {.from = from, .to = to};
+    enum choir_err err;
+    int folder = open(from, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (folder < 0)
+        return errno == ENOENT ? CHOIR_OK : CHOIR_ERR_IO;
+    err = folder_make(to);
+    if (err == CHOIR_OK)
+        err = folder_each(folder, copy_one, &copy);
+    close(folder);
+    return err;
+}
+
+// The log tells of every run that has ended, so the proofs of all of them go with it.
+static enum choir_err copy_proofs(void *context, const char *name)
+{
+    const struct plan_copies *copies = context;
+    char run[PATH_MAX], path[PATH_MAX], to[PATH_MAX], new_name[NAME_BYTES];
+    enum choir_err err = folder_path(run, copies->runs, name);
+
+    snprintf(new_name, sizeof new_name, "rounds-%.8s", name);
+    if (err == CHOIR_OK)
+        err = folder_path(path, run, "run.json");
+    if (err == CHOIR_OK && access(path, F_OK) != 0)
+        return CHOIR_OK; // it goes on
+    if (err == CHOIR_OK)
+        err = folder_path(path, run, "rounds");
+    if (err == CHOIR_OK)
+        err = folder_path(to, copies->to, new_name);
+    return err == CHOIR_OK ? copy_folder(path, to) : err;
+}
+
 // The newest run, and of the others their plans: the log and the ledgers tell of earlier runs
 // too, and an auditor needs the plan of each.
 static enum choir_err copy_papers(int folder, const char *runs, const char *run, const char *to)
@@ -98,12 +146,70 @@ static enum choir_err copy_papers(int folder, const char *runs, const char *run,
 
     for (size_t i = 0; err == CHOIR_OK && i < sizeof papers / sizeof papers[0]; i++)
         err = copy_as(run, papers[i], to, papers[i]);
-    return err == CHOIR_OK ? folder_each(folder, copy_plan, &copies) : err;
+    if (err == CHOIR_OK)
+        err = folder_each(folder, copy_plan, &copies);
+    return err == CHOIR_OK ? folder_each(folder, copy_proofs, &copies) : err;
 }
 
-static int export_run(const char *config_path, const char *to)
+// What auditors may be given to recompute sums: links where that is possible, as they are large.
+static enum choir_err link_vector(void *context, const char *name)
 {
-    char runs[PATH_MAX], run[PATH_MAX];
+    const struct folder_copy *copy = context;
+    char from[PATH_MAX], to[PATH_MAX];
+    enum choir_err err = folder_path(from, copy->from, name);
+
+    if (err == CHOIR_OK)
+        err = folder_path(to, copy->to, name);
+    if (err != CHOIR_OK || link(from, to) == 0 || errno == EEXIST)
+        return err;
+    return copy_as(copy->from, name, copy->to, name);
+}
+
+static enum choir_err link_round(void *context, const char *name)
+{
+    const struct folder_copy *copy = context;
+    char from[PATH_MAX], to[PATH_MAX];
+    struct folder_copy round = {.from = from, .to = to};
+    enum choir_err err = folder_path(from, copy->from, name);
+    int folder;
+
+    if (err == CHOIR_OK)
+        err = folder_path(to, copy->to, name);
+    if (err == CHOIR_OK)
+        err = folder_make(to);
+    if (err != CHOIR_OK)
+        return err;
+    folder = open(from, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0)
+        return errno == ENOENT ? CHOIR_OK : CHOIR_ERR_IO; // erased meanwhile
+    err = folder_each(folder, link_vector, &round);
+    close(folder);
+    return err;
+}
+
+static enum choir_err link_vectors(const char *state, const char *to)
+{
+    char from[PATH_MAX], below[PATH_MAX];
+    struct folder_copy copy = {.from = from, .to = below};
+    enum choir_err err = folder_path(from, state, "masked");
+    int folder = -1;
+
+    if (err == CHOIR_OK)
+        err = folder_path(below, to, "masked");
+    if (err == CHOIR_OK)
+        err = folder_make(below);
+    if (err == CHOIR_OK)
+        folder = open(from, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0)
+        return err;
+    err = folder_each(folder, link_round, &copy);
+    close(folder);
+    return err;
+}
+
+static int export_run(const char *config_path, const char *to, bool with_vectors)
+{
+    char runs[PATH_MAX], run[PATH_MAX], state[PATH_MAX];
     struct choir_diag diag = {0};
     struct aggregator_config *config = NULL;
     int folder = -1;
@@ -112,6 +218,7 @@ static int export_run(const char *config_path, const char *to)
     if (err != CHOIR_OK)
         return args_fail(diag.place, diag.message);
     err = folder_path(runs, config->state_dir, "runs");
+    snprintf(state, sizeof state, "%s", config->state_dir);
     aggregator_config_free(config);
     if (err == CHOIR_OK)
         folder = open(runs, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -123,6 +230,8 @@ static int export_run(const char *config_path, const char *to)
     }
     err = copy_papers(folder, runs, run, to);
     close(folder);
+    if (err == CHOIR_OK && with_vectors)
+        err = link_vectors(state, to);
     if (err != CHOIR_OK)
         return args_fail(to, choir_err_text(err));
     printf("Model, model card, plan, roster, log and figures of the last run are in %s\n", to);
@@ -132,9 +241,13 @@ static int export_run(const char *config_path, const char *to)
 int choir_export(int argc, char **argv)
 {
     if (argc == 4 && strcmp(argv[1], "--config") == 0)
-        return export_run(argv[2], argv[3]);
+        return export_run(argv[2], argv[3], false);
+    if (argc == 5 && strcmp(argv[1], "--config") == 0 && strcmp(argv[3], "--masked") == 0)
+        return export_run(argv[2], argv[4], true);
     fprintf(args_want_help(argc, argv) ? stdout : stderr,
-            "Usage: choir export --config AGGREGATOR.json OUTDIR\n\nCopies model, model card, "
-            "plan, roster, log and figures of the last run into OUTDIR.\n");
+            "Usage: choir export --config AGGREGATOR.json [--masked] OUTDIR\n\n"
+            "Copies model, model card, plan, roster, log, figures and the proofs of its rounds of "
+            "the\nlast run into OUTDIR. --masked: the masked vectors too that are still kept, with "
+            "which\n`choir-audit verify` recomputes the sums.\n");
     return args_want_help(argc, argv) ? EXIT_DONE : EXIT_USAGE;
 }

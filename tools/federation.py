@@ -212,7 +212,7 @@ class Federation:
     def collect(self):
         """Model, papers, and every site's ledger in one folder for the auditor."""
         folder = os.path.join(self.folder, "audit")
-        self.run("choir", "export", "--config", self.config, folder)
+        self.run("choir", "export", "--config", self.config, "--masked", folder)
         for name, site in self.sites.items():
             self.run("choir-node", "export", "--site", site.config,
                      os.path.join(folder, name + ".ledger"))
