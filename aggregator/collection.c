@@ -61,6 +61,15 @@ const struct roster_relay *collection_relay(const struct collection *collection,
     return member == NULL ? NULL : roster_relay_by_id(collection->roster, member->relay);
 }
 
+bool collection_may_speak(const struct collection *collection, uint32_t peer, uint32_t sender)
+{
+    const struct roster_site *site = roster_by_id(collection->roster, sender);
+
+    if (site == NULL)
+        return false;
+    return site->relay == ROSTER_RELAY_NONE ? site->id == peer : site->relay == peer;
+}
+
 static bool same_round(const struct collection_round *a, const struct collection_round *b)
 {
     return memcmp(a->run, b->run, sizeof a->run) == 0 && a->round == b->round &&

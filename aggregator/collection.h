@@ -26,6 +26,10 @@ void collection_free(struct collection *collection);
 /* The relay of `site`; NULL: it connects to the aggregator itself. */
 const struct roster_relay *collection_relay(const struct collection *collection, uint32_t site);
 
+/* True if what `sender` signed may come over the connection of `peer`: a site's own, or that of the
+ * relay that the roster gives it, and no other. A relay signs no envelopes. */
+bool collection_may_speak(const struct collection *collection, uint32_t peer, uint32_t sender);
+
 /* One attempt of one round. */
 struct collection_round {
     uint8_t run[MESSAGE_RUN_BYTES];

@@ -96,7 +96,7 @@ static enum choir_err take_control(struct hub *hub, const struct link_event *eve
     if (event->site >= ROSTER_RELAY_FIRST && relay_is_letter(event->bytes, event->len))
         return hub_take_relay(hub, event);
     err = hub_open_message(&hub->roster, event->bytes, event->len, &message);
-    if (err != CHOIR_OK || !hub_may_speak(hub, event->site, message.sender)) {
+    if (err != CHOIR_OK || !collection_may_speak(hub->collection, event->site, message.sender)) {
         if (hub_may_log(hub, event->site))
             LOG_EVENT(LOG_WARNING, "message_rejected", log_whole("site", event->site),
                       log_text("why", err != CHOIR_OK ? choir_err_text(err)

@@ -8,15 +8,6 @@
 #include "ops/log.h"
 #include "wire/envelope.h"
 
-bool hub_may_speak(const struct hub *hub, uint32_t peer, uint32_t sender)
-{
-    const struct roster_site *site = roster_by_id(&hub->roster, sender);
-
-    if (site == NULL) // a relay says nothing of its own in envelopes
-        return false;
-    return site->relay == ROSTER_RELAY_NONE ? site->id == peer : site->relay == peer;
-}
-
 // What cannot be sent now is sent again when its answer stays away.
 static void try_send(struct hub *hub, uint32_t peer, const uint8_t *bytes, size_t len)
 {

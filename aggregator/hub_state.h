@@ -129,8 +129,6 @@ void hub_count_bytes(const struct hub *hub, uint64_t *up, uint64_t *down);
 /* hub_effects.c: the vectors and sums that are here make the new model. */
 CHOIR_MUST_CHECK enum choir_err hub_merge(struct hub *hub, const struct gather_effect *effect);
 
-/* hub_relays.c: does what `sender` signed come over the right connection, that of `peer`? */
-bool hub_may_speak(const struct hub *hub, uint32_t peer, uint32_t sender);
 /* hub_relays.c: a letter to some sites, to those behind relays in frames. */
 CHOIR_MUST_CHECK enum choir_err hub_send(struct hub *hub, const uint32_t *to, size_t n,
                                          const uint8_t *bytes, size_t len);
