@@ -4,10 +4,16 @@ import threading
 
 
 class Wiretap:
-    """Listens on one port of loopback and passes everything on to another, keeping both ways."""
+    """Listens on one port of loopback and passes everything on to another, keeping both ways.
 
-    def __init__(self, listen, forward):
+    After `hold_after` bytes of the first connection nothing more of it is passed upward: `held` is
+    set, and whoever sends goes on until its windows and queues are full.
+    """
+
+    def __init__(self, listen, forward, hold_after=None):
         self.forward = forward
+        self.hold_after = hold_after
+        self.held = threading.Event()
         self.seen = []  # (upward, bytes) of each connection and direction, in the order of opening
         self.lock = threading.Lock()
         self.listener = socket.create_server(("127.0.0.1", listen))
@@ -24,18 +30,21 @@ class Wiretap:
             except OSError:
                 near.close()
                 continue
+            first = not self.seen
             for source, sink, upward in ((near, far, True), (far, near, False)):
                 kept = bytearray()
                 with self.lock:
                     self.seen.append((upward, kept))
-                threading.Thread(target=self.pass_on, args=(source, sink, kept),
+                threading.Thread(target=self.pass_on, args=(source, sink, kept, first and upward),
                                  daemon=True).start()
 
-    @staticmethod
-    def pass_on(source, sink, kept):
+    def pass_on(self, source, sink, kept, may_hold):
         try:
             while part := source.recv(1 << 16):
                 kept += part
+                if may_hold and self.hold_after is not None and len(kept) > self.hold_after:
+                    self.held.set()
+                    continue
                 sink.sendall(part)
         except OSError:
             pass
