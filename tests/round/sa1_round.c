@@ -12,7 +12,7 @@
 
 enum { N = 4, DROPPED = 2, THRESHOLD = 3, SURVIVORS = 0xb, PARAMETERS = 10 };
 
-static const uint32_t ids[N] = {1, 4, 9, 70000};
+static const uint32_t ids[N] = {1, 4, 9, 700};
 static struct party party;
 static uint8_t total[PARTY_VECTOR_MAX];
 

@@ -15,7 +15,7 @@ from sa1_golden import (BASE, L, combine, expand, hkdf, restore, seal, self_chec
 import hmac  # noqa: E402
 
 SUITE, BITS = int(sys.argv[-2]), int(sys.argv[-1])
-SITES, DROPPED, PARAMETERS, ROUND, ATTEMPT, T, U_MIN = [1, 4, 9, 70000], 9, 10, 3, 1, 3, 3
+SITES, DROPPED, PARAMETERS, ROUND, ATTEMPT, T, U_MIN = [1, 4, 9, 700], 9, 10, 3, 1, 3, 3
 LIVE = [site for site in SITES if site != DROPPED]
 WIDTH = BITS // 8
 LENGTH = (PARAMETERS + 1) * WIDTH

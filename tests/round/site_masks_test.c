@@ -13,7 +13,7 @@
 
 enum { N = 4, FIRST = 1, LATER = 0xe };
 
-static const uint32_t ids[N] = {1, 4, 9, 70000};
+static const uint32_t ids[N] = {1, 4, 9, 700};
 static struct party party;
 
 static int four_sites(void **state)

@@ -1,0 +1,167 @@
+/* bench_secagg - what secure aggregation costs the processor: every step of a site and of the
+ * aggregator, in one process, without network, disk and training.
+ *
+ * One JSON object a line: bench, case, value (median), unit, runs, and where a ceiling was measured
+ * in the same run, against and ratio (ours over theirs, higher is better). Times are processor time
+ * of one thread unless "wall" is said. A site's value is the median over the sites of all runs. In
+ * "client" are key pairs, the adverts' signatures, sharing out and opening shares, masks, the
+ * signatures of headers and consents, revealing; in "server" taking all that, restoring and
+ * checking every secret, adding the vectors and taking the masks out. Hashing of the vectors for
+ * their Merkle roots is in the value where it is said, the server's check of signatures on a line of
+ * its own. Sums are compared with the plain ones.
+ * The sparse graph is the one of 100 sites with about 52 neighbours each; in a federation so few
+ * sites have the complete one. Usage: bench_secagg [CASE]; 0 to 2, or "merge"; default: all.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/secagg.h"
+#include "bench/secagg_merge.h"
+#include "crypto/rng.h"
+
+enum { RUNS_MAX = 11, MERGE_RUNS = 9, N_CASES = 3 };
+
+static const struct secagg_case cases[N_CASES] = {
+    {"n=10 d=1e6 32-bit complete, 1 dropout", 10, 1, 7, 0, 0, 32, 1000000, RUNS_MAX},
+    {"n=100 d=1e6 32-bit complete, 10 dropouts", 100, 10, 67, 0, 0, 32, 1000000, 3},
+    {"n=100 d=1e6 16-bit sparse, 10 dropouts", 100, 10, 67, 52, 700, 16, 1000000, 3},
+};
+
+static struct secagg_client clients[RUNS_MAX * SECAGG_MAX];
+static struct secagg_server servers[RUNS_MAX];
+
+static int by_value(const void *a, const void *b)
+{
+    double left = *(const double *)a, right = *(const double *)b;
+
+    return (left > right) - (left < right);
+}
+
+static double median(double *values, size_t n)
+{
+    qsort(values, n, sizeof *values, by_value);
+    return values[n / 2];
+}
+
+static void print_line(const char *of, const char *what, double value, const char *unit,
+                       size_t runs)
+{
+    printf("{\"bench\": \"secagg\", \"case\": \"%s%s\", \"value\": %.4g, \"unit\": \"%s\", "
+           "\"runs\": %zu",
+           of, what, value, unit, runs);
+}
+
+static double client_part(const struct secagg_client *cost, size_t part)
+{
+    const double parts[] = {
+        cost->keys + cost->shares + cost->masks + cost->consents,
+        cost->keys + cost->shares + cost->masks + cost->consents + cost->hash,
+        cost->keys,
+        cost->shares,
+        cost->masks,
+        cost->consents,
+    };
+
+    return parts[part];
+}
+
+static double server_part(const struct secagg_server *cost, size_t part)
+{
+    const double parts[] = {
+        cost->restore + cost->merge,
+        cost->restore + cost->merge + cost->hash,
+        cost->restore,
+        cost->merge,
+        cost->signatures,
+        cost->wall,
+    };
+
+    return parts[part];
+}
+
+static void report(const struct secagg_case *of, size_t n_clients)
+{
+    static const char *const client_names[] = {": client",        ": client with hashing",
+                                               ": client, keys",  ": client, shares",
+                                               ": client, masks", ": client, consents and reveal"};
+    static const char *const server_names[] = {": server",
+                                               ": server with hashing",
+                                               ": server, secrets restored",
+                                               ": server, sum and masks out",
+                                               ": server, signatures checked",
+                                               ": server, wall on 2 threads"};
+    static double values[RUNS_MAX * SECAGG_MAX];
+
+    for (size_t part = 0; part < sizeof client_names / sizeof client_names[0]; part++) {
+        for (size_t i = 0; i < n_clients; i++)
+            values[i] = 1e3 * client_part(&clients[i], part);
+        print_line(of->name, client_names[part], median(values, n_clients), "ms", of->runs);
+        printf("}\n");
+    }
+    for (size_t part = 0; part < sizeof server_names / sizeof server_names[0]; part++) {
+        for (size_t i = 0; i < of->runs; i++)
+            values[i] = 1e3 * server_part(&servers[i], part);
+        print_line(of->name, server_names[part], median(values, of->runs), "ms", of->runs);
+        printf("}\n");
+    }
+    (void)fflush(stdout);
+}
+
+static bool run_case(const struct secagg_case *of)
+{
+    static struct secagg round;
+    size_t n_clients = 0;
+    bool good = true;
+
+    secagg_new(&round, of);
+    for (size_t run = 0; run < of->runs && good; run++) {
+        secagg_clients(&round);
+        good = secagg_serve(&round, &servers[run]);
+        for (size_t i = of->dropouts; i < of->n; i++)
+            clients[n_clients++] = round.site[i].cost;
+    }
+    secagg_free(&round);
+    if (good)
+        report(of, n_clients);
+    else
+        (void)fprintf(stderr, "bench_secagg: %s: the sum is wrong\n", of->name);
+    return good;
+}
+
+static void run_merge(void)
+{
+    double read[MERGE_RUNS], kernel[MERGE_RUNS], merge[MERGE_RUNS], ratio[MERGE_RUNS];
+
+    secagg_merge(MERGE_RUNS, read, kernel, merge);
+    for (size_t i = 0; i < MERGE_RUNS; i++)
+        ratio[i] = kernel[i] / read[i];
+    print_line("", "16 vectors added, 2 threads, kernel", median(kernel, MERGE_RUNS), "GB/s",
+               MERGE_RUNS);
+    printf(", \"against\": \"memory read, 2 threads\", \"ratio\": %.3f}\n",
+           median(ratio, MERGE_RUNS));
+    // kernel[] is sorted by now, read[] is not yet
+    for (size_t i = 0; i < MERGE_RUNS; i++)
+        ratio[i] = merge[i] / read[i];
+    print_line("", "16 vectors added, 2 threads, merge", median(merge, MERGE_RUNS), "GB/s",
+               MERGE_RUNS);
+    printf(", \"against\": \"memory read, 2 threads\", \"ratio\": %.3f}\n",
+           median(ratio, MERGE_RUNS));
+    print_line("", "memory read, 2 threads", median(read, MERGE_RUNS), "GB/s", MERGE_RUNS);
+    printf("}\n");
+}
+
+int main(int argc, char **argv)
+{
+    const char *only = argc > 1 ? argv[1] : NULL;
+    bool good = true;
+
+    if (rng_start() != CHOIR_OK)
+        return 2;
+    for (size_t i = 0; i < N_CASES; i++)
+        if (only == NULL || (only[0] == (char)('0' + i) && only[1] == '\0'))
+            good = run_case(&cases[i]) && good;
+    if (only == NULL || strcmp(only, "merge") == 0)
+        run_merge();
+    return good ? 0 : 1;
+}
