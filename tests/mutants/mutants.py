@@ -342,7 +342,7 @@ MUTANTS = [
     Mutant('missing-share-not-told', 9, 'round/gather_open.c',
            'if (!site_set_has(u, gather->run.site[i].id))', 'if (u == NULL)',
            ['round-gather_test', 'round-simulation_test']),
-    Mutant('round-goes-on-without-saying-so', 9, 'round/gather_attempt.c',
+    Mutant('round-goes-on-without-saying-so', 9, 'round/gather_steps.c',
            "if (len > 0)\n        gather_report(gather, MESSAGE_CODE_LATE, 0,",
            "if (len > sizeof text)\n        gather_report(gather, MESSAGE_CODE_LATE, 0,",
            ['round-gather_test']),
