@@ -59,7 +59,7 @@ static void print_sums(const struct progress *progress)
 }
 
 // What each sum was over, and what its round would have borne.
-static void print_rounds(const struct progress_sums *sums)
+static void print_rounds(const struct progress_sums *sums, size_t n_sites)
 {
     if (sums->n_closed == 0)
         return;
@@ -68,7 +68,7 @@ static void print_rounds(const struct progress_sums *sums)
         const struct progress_round *round = &sums->closed[i];
         char over[32];
 
-        snprintf(over, sizeof over, "%u of %u", round->in_sum, round->invited);
+        snprintf(over, sizeof over, "%u of %zu", round->in_sum, n_sites);
         printf("  %5llu  %7u  %8s  %10u  %11u\n", (unsigned long long)round->round_no,
                round->attempt, over,
                round->invited > round->minimum ? round->invited - round->minimum : 0,
@@ -153,7 +153,7 @@ static void print_status(const struct progress *progress)
     for (size_t i = 0; i < progress->n_sites; i++)
         printf("  %-24s %s\n", progress->sites[i].name, site_words[progress->sites[i].state]);
     if (progress->sums.suite != 0)
-        print_rounds(&progress->sums);
+        print_rounds(&progress->sums, progress->n_sites);
 }
 
 // One look; a watcher waits as long as the run lasts.

@@ -84,8 +84,7 @@ class World:
                                   site['data_id'],
                                   {'budget': {'epsilon': 100.0, 'delta': 1e-3},
                                    'minimum_noise_multiplier': 0.0, 'minimum_cohort': 3,
-                                   'mechanisms': ['dp-sgd', 'none'], 'max_parameters': 1000,
-                                   'secure_aggregation': 'optional'},
+                                   'mechanisms': ['dp-sgd', 'none'], 'max_parameters': 1000},
                                   rows=os.path.join(EXAMPLE, site['rows']))
         self.fed.enrol()
         self.plan = make_plan(os.path.join(folder, 'plan.json'), **changes)
@@ -427,8 +426,7 @@ def making_sweep(tap, folder, build, full):
     site = world.add_site(VICTIM, os.path.join(EXAMPLE, 'data', VICTIM + '.csv'), 'd',
                           {'budget': {'epsilon': 1.0, 'delta': 1e-5},
                            'minimum_noise_multiplier': 0.0, 'minimum_cohort': 2,
-                           'mechanisms': ['dp-sgd'], 'max_parameters': 1000,
-                                   'secure_aggregation': 'optional'})
+                           'mechanisms': ['dp-sgd'], 'max_parameters': 1000})
     public = os.path.join(site.state, VICTIM + '.pub')
     for what, command, home, done in (
             ('choir-node keys', keys, site.folder, public),
