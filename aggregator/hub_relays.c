@@ -251,12 +251,4 @@ void hub_note_vectors(struct hub *hub, const struct gather_effect *effect)
         memcpy(came_in->root[came_in->sites.n], effect->merge.roots[i], HASH_BYTES);
         came_in->sites.id[came_in->sites.n++] = site;
     }
-    for (size_t i = 0; i < hub->awaited.n; i++) { // relays stand above all sites
-        const uint8_t *root = NULL;
-        uint32_t relay = 0;
-
-        collection_sum(hub->collection, i, &relay, &root);
-        memcpy(came_in->root[came_in->sites.n], root, HASH_BYTES);
-        came_in->sites.id[came_in->sites.n++] = relay;
-    }
 }

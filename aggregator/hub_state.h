@@ -148,7 +148,7 @@ CHOIR_MUST_CHECK enum choir_err hub_collect(struct hub *hub);
 CHOIR_MUST_CHECK enum choir_err hub_open_vectors(struct hub *hub,
                                                  const struct gather_effect *effect, int *fds,
                                                  size_t *n);
-/* hub_relays.c: the same into hub->came_in, by id of site or relay. */
+/* hub_relays.c: the vectors of those sites into hub->came_in; the others' are kept by relays. */
 void hub_note_vectors(struct hub *hub, const struct gather_effect *effect);
 
 /* hub_proof.c: the proof of a round is durable in the run's folder, and the log will name it. */

@@ -112,8 +112,13 @@ static enum choir_err take_end(struct lookout *lookout, const struct envelope *e
         *news = LOOKOUT_OVER;
         return CHOIR_OK;
     }
-    if (message->kind == MESSAGE_ROUND_CLOSE && envelope->round_no < lookout->round)
-        return CHOIR_OK;
+    if (message->kind == MESSAGE_ROUND_CLOSE) {
+        if (envelope->round_no < lookout->round)
+            return CHOIR_OK;
+        if (lookout->open)
+            *news = LOOKOUT_CLOSED;
+        lookout->open = false;
+    }
     note_model(lookout,
                message->kind == MESSAGE_RUN_END ? message->run_end.model_hash
                                                 : message->round_close.model_hash,

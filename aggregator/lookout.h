@@ -36,6 +36,7 @@ enum lookout_news {
     LOOKOUT_NOTHING,
     LOOKOUT_ROUND,  // another round or attempt began; `model` may be another one, too
     LOOKOUT_OVER,   // this attempt gives no sum any more; vectors of it are of no use
+    LOOKOUT_CLOSED, // the round was closed: its sum is in `model`, which is another one
     LOOKOUT_MODEL,  // `model` is another one
     LOOKOUT_VECTOR, // a vector of this round was announced
 };

@@ -8,6 +8,7 @@
 
 enum {
     WAIT_MS = 100,
+    EXPIRE_EVERY_MS = 600000,
     PUMP_EVERY_MS = 250, // transfers look whether something got lost
     PUMP_BURST = 16,     // bulk messages to one site before the next one has its turn
     EVENTS_BURST = 64,   // of one link before the other one has its turn
@@ -199,6 +200,15 @@ static enum choir_err pump(struct outpost *outpost)
     return outpost_pump_up(outpost, now);
 }
 
+// Masked vectors are kept no longer than was stated.
+static void expire(struct outpost *outpost)
+{
+    if (now_ms() < outpost->expired_ms + EXPIRE_EVERY_MS)
+        return;
+    outpost->expired_ms = now_ms();
+    retention_expire(outpost->retention, now_unix());
+}
+
 typedef enum choir_err take_event(struct outpost *outpost, const struct link_event *event);
 
 // What waits on one link, but not more than the other one can wait for.
@@ -229,6 +239,7 @@ enum choir_err outpost_run(struct outpost *outpost, const volatile sig_atomic_t 
             err = drain(outpost, outpost->aggregator, outpost_take_up);
         if (err == CHOIR_OK)
             err = pump(outpost);
+        expire(outpost);
     }
     if (err != CHOIR_OK)
         LOG_EVENT(LOG_ERROR, "stopping", log_err(err),

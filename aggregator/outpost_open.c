@@ -89,6 +89,11 @@ static enum choir_err open_state(struct outpost *outpost, struct choir_diag *dia
         err = part_of(outpost, "models", path);
     if (err == CHOIR_OK)
         err = larder_open(path, &outpost->larder);
+    if (err == CHOIR_OK)
+        err = part_of(outpost, "masked", path);
+    if (err == CHOIR_OK)
+        err = retention_open(path, outpost->config->keep_masked_hours, now_unix(),
+                             &outpost->retention);
     if (err == CHOIR_OK) {
         outpost->folder = open(outpost->config->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         err = outpost->folder < 0 ? CHOIR_ERR_IO : CHOIR_OK;
@@ -184,6 +189,7 @@ void outpost_close(struct outpost *outpost)
         intake_serve(outpost->intake, NULL);
     intake_close(outpost->intake);
     larder_close(outpost->larder);
+    retention_close(outpost->retention);
     link_close(outpost->sites);
     link_close(outpost->aggregator);
     lookout_release(&outpost->lookout);

@@ -65,6 +65,9 @@ static enum choir_err heed(struct outpost *outpost, enum lookout_news news, cons
     case LOOKOUT_OVER:
         forget_vectors(outpost);
         return CHOIR_OK;
+    case LOOKOUT_CLOSED:
+        outpost_keep_vectors(outpost);
+        return want_model(outpost);
     case LOOKOUT_MODEL:
         return want_model(outpost);
     case LOOKOUT_NOTHING:
@@ -74,9 +77,10 @@ static enum choir_err heed(struct outpost *outpost, enum lookout_news news, cons
     return CHOIR_OK;
 }
 
-static void reject(const char *why)
+void outpost_reject(struct outpost *outpost, const char *why)
 {
-    LOG_EVENT(LOG_WARNING, "letter_rejected", log_text("why", why));
+    if (outpost_may_log(outpost, 0))
+        LOG_EVENT(LOG_WARNING, "letter_rejected", log_text("why", why));
 }
 
 static void pass_down(struct outpost *outpost, const uint8_t *bytes, size_t len)
@@ -105,7 +109,7 @@ static enum choir_err take_frame(struct outpost *outpost, const struct link_even
     if (err == CHOIR_ERR_MEMORY)
         return err;
     if (err != CHOIR_OK) {
-        reject(choir_err_text(err));
+        outpost_reject(outpost, choir_err_text(err));
         return CHOIR_OK;
     }
     err = heed(outpost, news, bytes, len);
@@ -113,7 +117,7 @@ static enum choir_err take_frame(struct outpost *outpost, const struct link_even
     return err;
 }
 
-static enum choir_err send_letter(struct outpost *outpost, const struct relay_letter *letter)
+enum choir_err outpost_send(struct outpost *outpost, const struct relay_letter *letter)
 {
     size_t len = 0;
     enum choir_err err = relay_seal(letter, outpost->secret, outpost->sealed, &len);
@@ -126,94 +130,6 @@ static enum choir_err send_letter(struct outpost *outpost, const struct relay_le
     return CHOIR_OK;
 }
 
-// Vectors of this attempt that are not in the sum can never be in one: their sites dropped.
-static enum choir_err destroy_others(struct outpost *outpost, const struct relay_letter *sum)
-{
-    struct site_set *kept = &outpost->receivers;
-
-    kept->n = 0;
-    for (size_t i = 0; i < sum->n; i++)
-        site_set_add(kept, sum->vector[i].site);
-    for (size_t i = 0; i <= ROSTER_SITES_MAX; i++)
-        outpost->held[i].any = outpost->held[i].whole = false;
-    outpost->have_due = false;
-    return intake_keep_only(outpost->intake, kept);
-}
-
-static enum choir_err serve_sum(struct outpost *outpost)
-{
-    sender_free(outpost->sender);
-    outpost->sender = NULL;
-    return sender_new(outpost->tally.source, true, &outpost->sender);
-}
-
-static enum choir_err add_up(struct outpost *outpost, const struct relay_letter *sum)
-{
-    struct relay_letter *answer = &outpost->answer;
-    uint32_t lacking = 0;
-    enum choir_err err;
-
-    sender_free(outpost->sender); // it reads the sum before
-    outpost->sender = NULL;
-    err = tally_make(&outpost->tally, outpost->intake, outpost->folder, sum, &lacking);
-    if (err == CHOIR_ERR_MEMORY)
-        return err;
-    answer->kind = RELAY_ANSWER;
-    answer->relay = outpost->self->id;
-    answer->roster_epoch = outpost->roster.epoch;
-    memcpy(answer->run, sum->run, sizeof answer->run);
-    answer->round = sum->round;
-    answer->attempt = sum->attempt;
-    relay_question(sum, answer->question);
-    answer->code = err == CHOIR_OK            ? RELAY_SUMMED
-                   : err == CHOIR_ERR_MISSING ? RELAY_LACKS
-                                              : RELAY_FAILED;
-    answer->site = answer->code == RELAY_LACKS ? lacking : 0;
-    answer->bytes = err == CHOIR_OK ? sum->bytes : 0;
-    memset(answer->root, 0, HASH_BYTES);
-    if (err != CHOIR_OK) {
-        LOG_EVENT(LOG_ERROR, "sum_failed", log_whole("round", sum->round),
-                  log_whole("attempt", sum->attempt), log_whole("lacking", lacking), log_err(err));
-        return CHOIR_OK;
-    }
-    LOG_EVENT(LOG_INFO, "sum_made", log_whole("round", sum->round),
-              log_whole("attempt", sum->attempt), log_whole("sites", sum->n));
-    memcpy(answer->root, source_root(outpost->tally.source), HASH_BYTES);
-    err = destroy_others(outpost, sum);
-    return err == CHOIR_OK ? serve_sum(outpost) : err;
-}
-
-// A sum is made of this relay's sites only, and only when the aggregator signed for it.
-static bool may_ask(const struct outpost *outpost, const struct relay_letter *sum)
-{
-    if (sum->kind != RELAY_SUM || sum->relay != outpost->self->id || sum->n == 0)
-        return false;
-    for (size_t i = 0; i < sum->n; i++) {
-        const struct roster_site *site = roster_by_id(&outpost->roster, sum->vector[i].site);
-
-        if (site == NULL || site->relay != outpost->self->id)
-            return false;
-    }
-    return true;
-}
-
-static enum choir_err take_question(struct outpost *outpost, const struct link_event *event)
-{
-    struct relay_letter *sum = &outpost->letter;
-    uint8_t question[HASH_BYTES];
-    enum choir_err err = relay_open(event->bytes, event->len, &outpost->roster, sum);
-
-    if (err != CHOIR_OK || !may_ask(outpost, sum)) {
-        reject(err != CHOIR_OK ? choir_err_text(err) : "it asks for vectors that are not ours");
-        return CHOIR_OK;
-    }
-    relay_question(sum, question);
-    if (outpost->answer.round == 0 || outpost->answer.code != RELAY_SUMMED ||
-        memcmp(question, outpost->answer.question, HASH_BYTES) != 0)
-        err = add_up(outpost, sum);
-    return err == CHOIR_OK ? send_letter(outpost, &outpost->answer) : err;
-}
-
 static enum choir_err take_bulk(struct outpost *outpost, const struct link_event *event)
 {
     struct bulk_message message;
@@ -221,7 +137,7 @@ static enum choir_err take_bulk(struct outpost *outpost, const struct link_event
     enum choir_err err = bulk_decode(event->bytes, event->len, &message);
 
     if (err != CHOIR_OK) {
-        reject("a bulk message cannot be read");
+        outpost_reject(outpost, "a bulk message cannot be read");
         return CHOIR_OK;
     }
     outpost->pumped_ms = 0; // an answer may be due
@@ -231,7 +147,7 @@ static enum choir_err take_bulk(struct outpost *outpost, const struct link_event
              memcmp(message.id, source_id(outpost->tally.source), HASH_BYTES) == 0)
         err = sender_take(outpost->sender, &message, now_ms());
     if (err == CHOIR_ERR_FORGED)
-        reject("a chunk of the model is not what was announced");
+        outpost_reject(outpost, "a chunk of the model is not what was announced");
     if (err == CHOIR_ERR_IO || err == CHOIR_ERR_MEMORY)
         return err;
     return changed ? outpost_serve_model(outpost) : CHOIR_OK;
@@ -247,7 +163,7 @@ static enum choir_err reconnected(struct outpost *outpost, enum link_channel cha
         return CHOIR_OK;
     }
     larder_reopen(outpost->larder);
-    return outpost->sender == NULL ? CHOIR_OK : serve_sum(outpost);
+    return outpost->sender == NULL ? CHOIR_OK : outpost_serve_sum(outpost);
 }
 
 enum choir_err outpost_take_up(struct outpost *outpost, const struct link_event *event)
@@ -256,8 +172,9 @@ enum choir_err outpost_take_up(struct outpost *outpost, const struct link_event 
     case LINK_MESSAGE:
         if (event->channel == LINK_BULK)
             return take_bulk(outpost, event);
-        return relay_is_letter(event->bytes, event->len) ? take_question(outpost, event)
-                                                         : take_frame(outpost, event);
+        return relay_is_letter(event->bytes, event->len)
+                   ? outpost_take_question(outpost, event->bytes, event->len)
+                   : take_frame(outpost, event);
     case LINK_UP:
         return reconnected(outpost, event->channel);
     case LINK_DOWN:
@@ -309,7 +226,7 @@ static enum choir_err say_what_is_here(struct outpost *outpost, uint64_t now)
     }
     outpost->have_ms = now;
     outpost->have_due = false;
-    return have->n == 0 ? CHOIR_OK : send_letter(outpost, have);
+    return have->n == 0 ? CHOIR_OK : outpost_send(outpost, have);
 }
 
 static enum choir_err next_bulk(struct outpost *outpost, uint64_t now, bool *model, size_t *len)
@@ -366,5 +283,5 @@ enum choir_err outpost_recall(struct outpost *outpost)
     if (lookout_down(&outpost->lookout, bytes, len, &news) == CHOIR_OK && news == LOOKOUT_ROUND)
         err = want_model(outpost);
     free(bytes);
-    return err;
+    return err == CHOIR_OK ? outpost_recall_sum(outpost) : err;
 }

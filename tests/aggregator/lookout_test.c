@@ -218,8 +218,11 @@ static void a_closed_round_and_the_end_of_a_run_name_the_next_model(void **state
     message.round_close.participants = (struct site_set){.n = 2, .id = {1, 3}};
     seal(ROSTER_AGGREGATOR, 1, 1);
     assert_int_equal(passes_down(), CHOIR_OK);
-    assert_int_equal(news, LOOKOUT_MODEL);
+    assert_int_equal(news, LOOKOUT_CLOSED);
     assert_int_equal(lookout.model[0], 8);
+    seal(ROSTER_AGGREGATOR, 1, 1); // sent again
+    assert_int_equal(passes_down(), CHOIR_OK);
+    assert_int_equal(news, LOOKOUT_NOTHING);
     opens(2, 1, 1, 8);
     assert_int_equal(news, LOOKOUT_ROUND);
     memset(&message, 0, sizeof message);
