@@ -403,10 +403,10 @@ static uint32_t suites_known(void)
 {
     uint32_t known = 1; // suite 0: no masks
 
-    for (uint16_t suite = 1; suite <= MESSAGE_SUITE_MAX; suite++) {
+    for (uint32_t suite = 1; suite <= MESSAGE_SUITE_MAX; suite++) {
         struct mask *mask;
 
-        if (mask_open(suite, &mask) != CHOIR_OK)
+        if (mask_open((uint16_t)suite, &mask) != CHOIR_OK)
             continue;
         mask_close(mask);
         known |= UINT32_C(1) << suite;

@@ -95,8 +95,7 @@ static bool same_report(const struct role_report *a, const struct role_report *b
     return a->ready == b->ready && x->linked == y->linked && x->in_run == y->in_run &&
            memcmp(x->run, y->run, sizeof x->run) == 0 && x->round == y->round &&
            x->rounds == y->rounds && x->attempt == y->attempt && x->activity == y->activity &&
-           memcmp(&a->cohort, &b->cohort, sizeof a->cohort) == 0 &&
-           strcmp(a->waits, b->waits) == 0;
+           memcmp(&a->cohort, &b->cohort, sizeof a->cohort) == 0 && strcmp(a->waits, b->waits) == 0;
 }
 
 static void tell_supervisor(struct connection *connection)

@@ -7,12 +7,12 @@
  * memory, and that memory does not grow with the update. Work comes in slices of some
  * milliseconds, so that the caller's other duties go on between them.
  *
- * The plain file is not hashed again: its SHA-256 was taken from the very bytes that the vault
- * made durable with the charge, and it can be read, not written, through the descriptor. A file
- * that the disk changed since would give a wrong sum, which the constant lanes and the bounds
- * reveal or which nobody could tell from other noise; a hash made here of the same file a moment
- * later would bind nobody to anything. What the site is bound to is the Merkle root of the masked
- * chunks, taken from memory as they are written.
+ * The plain file is not hashed again. Its SHA-256 was taken of the very bytes that the vault made
+ * durable with the charge; a file that the vault hands out a second time, for another attempt, it
+ * has checked against that digest; and the descriptor can be read, not written. Nobody outside is
+ * told the hash of the plain bytes, so making it here once more would bind nobody to anything.
+ * What the site is bound to is the Merkle root of the masked chunks, taken from memory as they are
+ * written.
  */
 #ifndef CHOIR_NODE_MASKER_H
 #define CHOIR_NODE_MASKER_H

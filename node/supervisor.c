@@ -189,7 +189,7 @@ static const char *activity_text(const struct site_status *status)
 static void answer_status(const struct supervisor *supervisor, int client)
 {
     const struct site_status *status = &supervisor->report.status;
-    char text[CLIENT_TEXT_MAX], masks[COHORT_TEXT_MAX];
+    char text[CLIENT_TEXT_MAX];
     size_t len;
 
     len = (size_t)snprintf(text, CLIENT_TEXT_MAX, "%s: %s", supervisor->member->config->name,
@@ -202,6 +202,8 @@ static void answer_status(const struct supervisor *supervisor, int client)
                              ", round %" PRIu64 "/%" PRIu64 " attempt %" PRIu32 ", %s",
                              status->round, status->rounds, status->attempt, activity_text(status));
     if (status->in_run && supervisor->report.cohort.n_sites > 0 && len < CLIENT_TEXT_MAX) {
+        char masks[COHORT_TEXT_MAX];
+
         cohort_text(&supervisor->report.cohort, masks);
         len += (size_t)snprintf(text + len, CLIENT_TEXT_MAX - len, "\n%s", masks);
     }

@@ -49,7 +49,7 @@ static int is_courier(void)
 
 __attribute__((constructor)) static void begin(void)
 {
-    const char *folder = getenv("CHOIR_TEST_DRAWS");
+    const char *folder = getenv("CHOIR_TEST_DRAWS"); // NOLINT(concurrency-mt-unsafe)
     char path[4096];
 
     find_real();
@@ -80,6 +80,7 @@ void randombytes_buf(void *to, size_t len)
     keep((uint32_t)len | (gettid() == getpid() ? 0 : OTHER_THREAD), to, len);
 }
 
+// NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): the C library's own names
 int prctl(int option, ...)
 {
     unsigned long argument[4];

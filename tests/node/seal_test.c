@@ -214,12 +214,12 @@ static bool masks_into_its_scratch_file(int folder)
     bool done = true;
 
     (void)folder;
-    for (uint16_t suite = MASK_AES256; suite <= MASK_CHACHA20; suite++) {
+    for (uint32_t suite = MASK_AES256; suite <= MASK_CHACHA20; suite++) {
         uint8_t *lanes = locked_new(4096);
         struct mask *worker = NULL;
 
-        if (lanes == NULL || maskset_new(suite, 1, &set) != CHOIR_OK ||
-            mask_open(suite, &worker) != CHOIR_OK)
+        if (lanes == NULL || maskset_new((uint16_t)suite, 1, &set) != CHOIR_OK ||
+            mask_open((uint16_t)suite, &worker) != CHOIR_OK)
             return false;
         maskset_add(set, MASK_ADD, lanes);
         maskset_apply(set, worker, 0, 32, 0, lanes, 4096);
