@@ -1,11 +1,13 @@
 """Two levels: sites behind relays, relays and one site at the aggregator, with secure aggregation on.
 
 The model is, byte for byte, that of the same sites without relays; a site that is killed drops
-out; a relay and the aggregator may be killed and come back in the middle of a round.
+out; a relay and the aggregator may be killed and come back in the middle of a round. CHOIR_KILLS
+sets how often (10 by default); CHOIR_SEED the moments.
 """
 import csv
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -20,6 +22,8 @@ BEHIND = {"harbour": ("north-1", "north-2", "north-3"), "tower": ("south-1", "so
 DIRECT = ("centre",)
 SITES = tuple(name for names in BEHIND.values() for name in names) + DIRECT
 ROWS = 120  # of each site
+KILLS = int(os.environ.get("CHOIR_KILLS", "10"))
+SEED = int(os.environ.get("CHOIR_SEED", "20261122"))
 
 
 class Relay:
@@ -101,7 +105,7 @@ def federate(folder, with_relays, wait_s=None):
     for name in SITES:
         federation.add_site(name, os.path.join(folder, "data", name + ".csv"), name,
                             {"minimum_noise_multiplier": 0.0, "minimum_cohort": 3,
-                             "mechanisms": ["none"], "max_parameters": 100000,
+                             "mechanisms": ["none"], "max_parameters": 1000000,
                              "budget": {"epsilon": 1.0, "delta": 1e-5}})
     federation.relays = {}
     if with_relays:
@@ -267,6 +271,95 @@ def a_vector_that_a_relay_has_lost_costs_the_round_and_says_so(folder):
         go_on_and_stop(federation)
 
 
+def relays_and_aggregator_are_killed_at_any_time(folder):
+    print(f"# seed {SEED}, {KILLS} kills")
+    chance = random.Random(SEED)
+    federation = federate(folder, True)
+    try:
+        plan = plan_of(folder, rounds=3 * KILLS, deadline_s=5)
+        start(federation, plan)
+        for _ in range(KILLS):
+            time.sleep(chance.uniform(0.1, 0.6))
+            victim = chance.choice(["aggregator", *sorted(federation.relays)])
+            if victim == "aggregator":
+                federation.kill_aggregator()
+                os.remove(os.path.join(federation.home, "state", "control.sock"))
+                federation.start_aggregator()
+            else:
+                federation.relays[victim].kill()
+                time.sleep(chance.uniform(0.0, 0.5))
+                federation.relays[victim].start()
+        finish(federation, timeout=240)
+    finally:
+        go_on_and_stop(federation)
+
+
+def signal_relay(federation, name, number):
+    os.killpg(federation.relays[name].process.pid, number)
+
+
+def stop_before_its_sum(federation, name, number):
+    """Stops a relay between the question for its sum and the answer; the round it happened in."""
+    for _ in range(30):
+        seen = federation_rounds(federation)
+        federation.wait_for(lambda: len(federation_rounds(federation)) > len(seen),
+                            "a round that waits for sums", seconds=60)
+        signal_relay(federation, name, signal.SIGSTOP)
+        time.sleep(0.2)
+        asked = federation_rounds(federation)[-1]
+        if not re.search(rf"relay_sum_here relay={number} round={asked}\b",
+                         read(federation.log)):
+            return asked
+        signal_relay(federation, name, signal.SIGCONT)
+    raise tap.Skip("this machine is too fast to stop a relay in the middle of a sum")
+
+
+def federation_rounds(federation):
+    return re.findall(r"relay_sums_awaited round=(\d+)", read(federation.log))
+
+
+def big_plan(folder, rounds):
+    """Vectors of a megabyte: their sums take a moment."""
+    return plan_of(folder, rounds, model={
+        "layers": [{"kind": "dense", "units": 25000, "activation": "tanh"},
+                   {"kind": "dense", "units": 1, "activation": "none"}],
+        "loss": "logistic", "init_seed": 1}, training={
+            "local_steps": 1, "optimizer": {"kind": "sgd", "learning_rate": 0.01},
+            "l2": 0.0, "proximal_mu": 0.0})
+
+
+def an_aggregator_that_is_killed_while_it_waits_for_sums_asks_again(folder):
+    federation = federate(folder, True)
+    try:
+        start(federation, big_plan(folder, rounds=12))
+        asked = stop_before_its_sum(federation, "tower", 1002)
+        federation.kill_aggregator()
+        os.remove(os.path.join(federation.home, "state", "control.sock"))
+        federation.start_aggregator()
+        signal_relay(federation, "tower", signal.SIGCONT)
+        finish(federation)
+        log = read(federation.log)
+        tap.check("round_lost" not in log and
+                  re.search(rf"round_closed .*\bround={asked} sites=6\b", log), logs(federation))
+    finally:
+        go_on_and_stop(federation)
+
+
+def a_relay_that_stays_away_costs_the_round_and_is_named(folder):
+    federation = federate(folder, True, wait_s=2)
+    try:
+        start(federation, big_plan(folder, rounds=12))
+        asked = stop_before_its_sum(federation, "tower", 1002)
+        federation.wait_for(lambda: "round_lost" in read(federation.log), "the round to be lost",
+                            seconds=30)
+        signal_relay(federation, "tower", signal.SIGCONT)
+        finish(federation)
+        tap.check(f"round {asked} is lost: relay tower has not delivered the sum of its sites "
+                  "within 2 s" in read(federation.log), logs(federation))
+    finally:
+        go_on_and_stop(federation)
+
+
 def slow_plan(folder, deadline_s=20):
     """Rounds that take a second or two, so that something can happen in them."""
     return plan_of(folder, rounds=2, deadline_s=deadline_s,
@@ -276,6 +369,9 @@ def slow_plan(folder, deadline_s=20):
 
 
 def go_on_and_stop(federation):
+    for name, relay in federation.relays.items():
+        if relay.process is not None and relay.process.poll() is None:
+            signal_relay(federation, name, signal.SIGCONT)
     for name, site in federation.sites.items():
         if site.process is not None and site.process.poll() is None:
             go_on(federation, name)
@@ -286,4 +382,7 @@ if __name__ == "__main__":
     sys.exit(tap.run([the_model_is_that_of_the_same_sites_without_relays,
                       a_relay_that_is_killed_comes_back_into_the_same_round,
                       a_site_behind_a_relay_that_is_killed_drops_out,
-                      a_vector_that_a_relay_has_lost_costs_the_round_and_says_so]))
+                      a_vector_that_a_relay_has_lost_costs_the_round_and_says_so,
+                      an_aggregator_that_is_killed_while_it_waits_for_sums_asks_again,
+                      a_relay_that_stays_away_costs_the_round_and_is_named,
+                      relays_and_aggregator_are_killed_at_any_time]))
