@@ -190,7 +190,35 @@ static void put_sums(struct json_out *out, const struct progress_sums *sums)
     json_out_close(out);
 }
 
-static enum choir_err write_figures(int folder, const struct study *study,
+// One sum that was opened: over how many sites, and how many more it could have lost.
+static enum choir_err put_round(void *context, const struct annals_round *round)
+{
+    struct json_out *out = context;
+
+    json_out_object(out, NULL);
+    json_out_u64(out, "round", round->round);
+    json_out_u64(out, "attempt", round->attempt);
+    json_out_u64(out, "sites", round->n_summed);
+    json_out_u64(out, "of", round->n_opened);
+    json_out_u64(out, "could_lose",
+                 round->n_opened > round->minimum ? round->n_opened - round->minimum : 0);
+    json_out_close(out);
+    return CHOIR_OK;
+}
+
+static enum choir_err put_masks(struct json_out *out, struct annals *annals,
+                                const struct archive_figures *figures)
+{
+    enum choir_err err;
+
+    put_sums(out, &figures->sums);
+    json_out_array(out, "masked_rounds");
+    err = annals_rounds(annals, figures->run, put_round, out);
+    json_out_close(out);
+    return err;
+}
+
+static enum choir_err write_figures(int folder, const struct study *study, struct annals *annals,
                                     const struct archive_figures *figures)
 {
     char hash[2 * HASH_BYTES + 1];
@@ -210,13 +238,14 @@ static enum choir_err write_figures(int folder, const struct study *study,
     json_out_u64(out, "rounds", figures->rounds);
     json_out_bool(out, "secure_aggregation", study->plan->secure_aggregation);
     if (study->plan->secure_aggregation)
-        put_sums(out, &figures->sums);
+        err = put_masks(out, annals, figures);
     json_out_number(out, "run_seconds", (double)figures->elapsed_ms / 1000.0);
     json_out_bool(out, "aggregator_restarted", figures->resumed);
     json_out_u64(out, "bytes_up", figures->bytes_up);
     json_out_u64(out, "bytes_down", figures->bytes_down);
     json_out_close(out);
-    err = json_out_end(out, &text, &len);
+    if (err == CHOIR_OK)
+        err = json_out_end(out, &text, &len);
     json_out_free(out);
     if (err == CHOIR_OK)
         err = file_replace(folder, "run.json", 0644, text, len);
@@ -258,7 +287,7 @@ enum choir_err archive_write(const char *folder, const struct study *study,
     if (err == CHOIR_OK)
         err = export_log(folder, annals);
     if (err == CHOIR_OK) // the last, as its being there says that the others are
-        err = write_figures(fd, study, figures);
+        err = write_figures(fd, study, annals, figures);
     close(fd);
     return err;
 }

@@ -1,7 +1,8 @@
 /* archive - what is left of a run for people: one folder with the model and its papers.
  *
  * plan.json and roster.bin as signed, model.safetensors with model-card.md beside it,
- * federation.log for auditors, run.json with the run's figures. Everything here is public
+ * federation.log for auditors, run.json with the run's figures, and, with masks on, rounds/ with
+ * the proofs of the rounds (hub_proof.c writes them). Everything here is public
  * within the federation.
  */
 #ifndef CHOIR_AGGREGATOR_ARCHIVE_H

@@ -14,9 +14,14 @@
 
 enum { SEGMENT_BYTES_MAX = QUANTIZE_SEGMENT_LANES * 4 };
 
+/* Open files, beside the sites of U. */
+struct vectors {
+    const int *fds;
+};
+
 static enum choir_err read_vector(void *context, size_t i, uint64_t offset, uint8_t *to, size_t len)
 {
-    int fd = ((const int *)context)[i];
+    int fd = ((const struct vectors *)context)->fds[i];
 
     while (len > 0) {
         ssize_t got = pread(fd, to, len, (off_t)offset);
@@ -88,10 +93,11 @@ static uint32_t counted(const struct quantize_layout *layout, const uint8_t *tot
 }
 
 static enum choir_err add_up(const struct proof_result *proof, const struct quantize_layout *layout,
-                             int *fds, struct sum *sum, struct hash_stream *stream,
+                             const int *fds, struct sum *sum, struct hash_stream *stream,
                              struct choir_diag *diag)
 {
-    struct sum_source source = {.read = read_vector, .context = fds, .n = proof->u.n};
+    struct vectors vectors = {.fds = fds};
+    struct sum_source source = {.read = read_vector, .context = &vectors, .n = proof->u.n};
     uint8_t *total = malloc(SEGMENT_BYTES_MAX);
     enum choir_err err = total == NULL ? CHOIR_ERR_MEMORY : CHOIR_OK;
 

@@ -11,7 +11,13 @@
 #include "base/json.h"
 #include "base/json_out.h"
 
-enum { LENGTH_BYTES = 8, NAME_ROOM = 32, FILE_MODE = 0644, PIECE_FLOATS = 1 << 16 };
+enum {
+    LENGTH_BYTES = 8,
+    NAME_ROOM = 32,
+    FILE_MODE = 0644,
+    PIECE_FLOATS = 1 << 16,
+    PIECE_BYTES = 4 * PIECE_FLOATS
+};
 
 // One tensor of the model: where it stands in the flat block, which is also its place in the
 // file.
@@ -167,7 +173,7 @@ static enum choir_err write_pieces(void *context, int fd)
 {
     const struct writing *writing = context;
     enum choir_err err = file_write(fd, writing->begin, writing->begin_len);
-    uint8_t *piece = malloc(PIECE_FLOATS * sizeof(float));
+    uint8_t *piece = malloc(PIECE_BYTES);
 
     if (piece == NULL)
         return CHOIR_ERR_MEMORY;

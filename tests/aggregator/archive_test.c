@@ -23,6 +23,8 @@ struct run {
     struct archive_figures figures;
 };
 
+static const uint8_t model_before[HASH_BYTES] = {1};
+
 static void run_open(struct run *run, struct sample *sample, const char *text)
 {
     uint8_t signature[SIGN_BYTES], *bytes = NULL;
@@ -142,6 +144,40 @@ static void the_figures_are_json(void **state)
     free(text);
 }
 
+static void a_run_with_masks_tells_each_sum(void **state)
+{
+    static const struct site_set v0 = {.n = 3, .id = {1, 2, 3}}, u = {.n = 2, .id = {1, 3}};
+    const struct gather_effect open = {
+        .kind = GATHER_DO_OPENED,
+        .opened = {
+            .round = 1, .attempt = 2, .suite = 1, .threshold = 2, .minimum = 2, .sites = &v0}};
+    const struct gather_effect close = {.kind = GATHER_DO_CLOSED,
+                                        .closed = {.round = 1, .attempt = 2, .sites = &u}};
+    struct sample *sample = *state;
+    char *text =
+             sample_plan_text("\"secure_aggregation\": \"off\"", "\"secure_aggregation\": \"on\""),
+         *figures;
+    size_t len = 0;
+    struct run run;
+
+    run_open(&run, sample, text);
+    assert_int_equal(annals_effect(run.annals, run.figures.run, model_before, &open, NULL),
+                     CHOIR_OK);
+    assert_int_equal(annals_effect(run.annals, run.figures.run, model_before, &close, NULL),
+                     CHOIR_OK);
+    run_archive(&run, sample);
+    figures = read_text(sample, "run.json", &len);
+    assert_non_null(strstr(figures, "\"secure_aggregation\": true"));
+    assert_non_null(strstr(figures, "\"masked_rounds\""));
+    assert_non_null(strstr(figures, "\"attempt\": 2"));
+    assert_non_null(strstr(figures, "\"sites\": 2"));
+    assert_non_null(strstr(figures, "\"of\": 3"));
+    assert_non_null(strstr(figures, "\"could_lose\": 1"));
+    free(figures);
+    run_close(&run);
+    free(text);
+}
+
 static void the_card_says_who_did_not_take_part(void **state)
 {
     struct sample *sample = *state;
@@ -195,6 +231,7 @@ int main(void)
         TEST(all_papers_are_there),
         TEST(the_model_reads_back_with_its_notes),
         TEST(the_figures_are_json),
+        TEST(a_run_with_masks_tells_each_sum),
         TEST(the_card_says_who_did_not_take_part),
         TEST(the_card_of_a_run_without_privacy_says_so),
     };
