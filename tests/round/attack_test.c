@@ -224,7 +224,7 @@ static void a_list_with_strangers_is_refused(void **state)
 }
 
 // Seven sites, two of them accomplices, c = 2. The aggregator asks two of the others and counts c
-// as a third of those it asked.
+// as a fifth of those it asked.
 static void collusion_is_counted_by_the_roster_and_not_by_the_list(void **state)
 {
     struct site_set mine = CHEAT_SET(1, 2, 6, 7);
@@ -239,6 +239,20 @@ static void collusion_is_counted_by_the_roster_and_not_by_the_list(void **state)
     consent(&view, CHEAT_SET(1, 6, 7), CHEAT_SET(1));
     assert_int_equal(cheat_said(&view, 1, MESSAGE_ADVERTISE), 0);
     assert_false(learns(&view, CHEAT_SET(1)));
+}
+
+// With c = 2 two honest sites would be in the sum, and an accomplice who runs one learns the other.
+static void a_round_of_fewer_than_three_honest_sites_is_refused(void **state)
+{
+    struct site_set mine = CHEAT_SET(1, 2, 6, 7);
+
+    (void)state;
+    begin(7, 5, 2);
+    propose(&view, 1, 1, mine);
+    view.open.minimum = view.open.threshold;
+    play(&view, mine);
+    assert_int_equal(cheat_refused(1), MESSAGE_CODE_QUORUM);
+    assert_false(learns(&view, CHEAT_SET(1, 2)));
 }
 
 // T = 5 sites would open it, U_min is 6 as the sites want it.
@@ -607,6 +621,26 @@ static void a_restarted_site_joins_the_next_attempt_with_other_keys(void **state
                             before.mask_key, sizeof before.mask_key);
 }
 
+// Its mark is lost, so it enters the same attempt again: no key is used twice.
+static void a_site_restored_from_an_old_copy_has_other_keys_in_the_same_attempt(void **state)
+{
+    struct msg_advertise before;
+
+    (void)state;
+    propose(&view, 1, 1, cheat_sites(5));
+    to_masked(&view);
+    before = cheat_heard(&view, 4, MESSAGE_ADVERTISE)->advertise;
+    cheat_restore(4);
+    cheat_open(&view, &(struct site_set){.n = 1, .id = {4}});
+    assert_int_equal(cheat_said(&view, 4, MESSAGE_ADVERTISE), 2);
+    assert_memory_not_equal(cheat_heard(&view, 4, MESSAGE_ADVERTISE)->advertise.mask_key,
+                            before.mask_key, sizeof before.mask_key);
+    assert_memory_not_equal(cheat_heard(&view, 4, MESSAGE_ADVERTISE)->advertise.share_key,
+                            before.share_key, sizeof before.share_key);
+    assert_memory_not_equal(cheat_heard(&view, 4, MESSAGE_ADVERTISE)->advertise.commitment,
+                            before.commitment, sizeof before.commitment);
+}
+
 static void an_attempt_that_was_left_gets_nothing_more(void **state)
 {
     struct site_set all = cheat_sites(5);
@@ -638,6 +672,7 @@ int main(void)
         TEST(a_threshold_that_two_halves_can_reach_is_refused),
         TEST(a_list_with_strangers_is_refused),
         OTHER_TEST(collusion_is_counted_by_the_roster_and_not_by_the_list),
+        OTHER_TEST(a_round_of_fewer_than_three_honest_sites_is_refused),
         OTHER_TEST(a_sum_over_too_few_sites_is_not_opened),
         TEST(keys_that_their_owner_did_not_sign_are_refused),
         TEST(a_round_that_was_opened_is_not_tried_again),
@@ -658,6 +693,7 @@ int main(void)
         OTHER_TEST(a_retry_with_other_sites_is_refused),
         OTHER_TEST(a_retry_with_other_sites_is_refused_after_a_restart),
         TEST(a_restarted_site_joins_the_next_attempt_with_other_keys),
+        TEST(a_site_restored_from_an_old_copy_has_other_keys_in_the_same_attempt),
         TEST(an_attempt_that_was_left_gets_nothing_more),
     };
 

@@ -270,6 +270,12 @@ void cheat_restart(uint32_t id)
     start(&cheat.house[id]);
 }
 
+void cheat_restore(uint32_t id)
+{
+    memset(&cheat.house[id].mark, 0, sizeof cheat.house[id].mark);
+    cheat_restart(id);
+}
+
 void cheat_begin(const struct cheat_terms *terms)
 {
     if (rng_start() != CHOIR_OK)

@@ -85,6 +85,9 @@ void cheat_use_keys(uint32_t id, const uint8_t *mask_key, const uint8_t *share_k
 /* The node of site `id` crashes and starts again with its mark. */
 void cheat_restart(uint32_t id);
 
+/* The same from a copy of its disk that is older than the run. */
+void cheat_restore(uint32_t id);
+
 /* Time passes at site `id`. */
 void cheat_tick(uint32_t id);
 
