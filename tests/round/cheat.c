@@ -16,8 +16,8 @@ static const uint8_t run_id[MESSAGE_RUN_BYTES] = "the run";
 static const uint8_t roster_hash[HASH_BYTES] = "the roster";
 
 // Fields are filled in even where the signature is wrong, as a careless caller would find them.
-static enum choir_err open_signed(const void *context, const uint8_t *bytes, size_t len,
-                                  struct incoming *out)
+enum choir_err cheat_open_signed(const void *context, const uint8_t *bytes, size_t len,
+                                 struct incoming *out)
 {
     enum choir_err err;
 
@@ -48,13 +48,35 @@ struct spoken *cheat_find(const struct view *view, uint32_t id, enum message_kin
     return NULL;
 }
 
+void cheat_sign(struct spoken *spoken)
+{
+    static uint64_t sequence;
+    struct incoming message = {.kind = (uint16_t)spoken->kind,
+                               .round = spoken->round,
+                               .attempt = spoken->attempt,
+                               .sender = spoken->who,
+                               .body = spoken->body,
+                               .body_len = spoken->len};
+    uint8_t other_public[SIGN_PUBLIC_BYTES], other_secret[SIGN_SECRET_BYTES];
+    const uint8_t *key = cheat.secret_key[spoken->who];
+    uint8_t *at = spoken->signed_bytes;
+
+    memcpy(message.run, run_id, MESSAGE_RUN_BYTES);
+    memcpy(message.transcript, spoken->transcript, HASH_BYTES);
+    if (cheat.impersonated[spoken->who]) {
+        sign_keypair(other_public, other_secret);
+        key = other_secret;
+    }
+    spoken->signed_len = fake_seal(&message, ++sequence, at, BODY_BYTES);
+    sign_make(at + spoken->signed_len, at, spoken->signed_len, key);
+    spoken->signed_len += SIGN_BYTES;
+}
+
 struct spoken *cheat_keep(const struct incoming *message)
 {
     struct spoken *spoken = &cheat.spoken[cheat.n_spoken];
-    uint8_t other_public[SIGN_PUBLIC_BYTES], other_secret[SIGN_SECRET_BYTES];
-    const uint8_t *key = cheat.secret_key[message->sender];
 
-    if (cheat.n_spoken == SPOKEN_MAX || message->body_len > BODY_BYTES)
+    if (cheat.n_spoken == SPOKEN_MAX || message->body_len > BODY_BYTES - FAKE_HEAD)
         abort();
     cheat.n_spoken++;
     spoken->who = message->sender;
@@ -64,14 +86,7 @@ struct spoken *cheat_keep(const struct incoming *message)
     memcpy(spoken->transcript, message->transcript, HASH_BYTES);
     memcpy(spoken->body, message->body, message->body_len);
     spoken->len = message->body_len;
-    spoken->signed_len = fake_seal(message, cheat.n_spoken, spoken->signed_bytes, BODY_BYTES);
-    if (cheat.impersonated[message->sender]) {
-        sign_keypair(other_public, other_secret);
-        key = other_secret;
-    }
-    sign_make(spoken->signed_bytes + spoken->signed_len, spoken->signed_bytes, spoken->signed_len,
-              key);
-    spoken->signed_len += SIGN_BYTES;
+    cheat_sign(spoken);
     return spoken;
 }
 
@@ -255,7 +270,7 @@ static void start(struct house *house)
                                      .minimum_cohort = cheat.terms.cohort,
                                      .resend_ms = 500,
                                      .heartbeat_ms = 1000000,
-                                     .open = open_signed};
+                                     .open = cheat_open_signed};
 
     settings.roster = cheat_sites(cheat.terms.n);
     memcpy(settings.roster_hash, roster_hash, HASH_BYTES);
@@ -374,6 +389,13 @@ enum message_code cheat_refused(uint32_t id)
     return cheat.house[id].refused;
 }
 
+void cheat_deliver(uint32_t to, const struct incoming *message)
+{
+    if (message->kind == MESSAGE_ROUND_OPEN)
+        cheat.house[to].refused = MESSAGE_CODE_NONE;
+    cheat_happens(&cheat.house[to], &(struct site_event){.kind = SITE_MESSAGE, .message = message});
+}
+
 void cheat_tell(const struct view *view, uint32_t to, const uint8_t transcript[static HASH_BYTES])
 {
     static uint8_t body[MESSAGE_BODY_MAX];
@@ -386,10 +408,7 @@ void cheat_tell(const struct view *view, uint32_t to, const uint8_t transcript[s
     memcpy(message.transcript, transcript, HASH_BYTES);
     if (message_encode(&cheat_message, body, sizeof body, &message.body_len) != CHOIR_OK)
         abort();
-    if (cheat_message.kind == MESSAGE_ROUND_OPEN)
-        cheat.house[to].refused = MESSAGE_CODE_NONE;
-    cheat_happens(&cheat.house[to],
-                  &(struct site_event){.kind = SITE_MESSAGE, .message = &message});
+    cheat_deliver(to, &message);
 }
 
 struct lanes cheat_truth(const struct view *view, const struct site_set *sites)

@@ -10,7 +10,7 @@
 static const uint8_t run_id[MESSAGE_RUN_BYTES] = "the run";
 static struct message writing, reading;
 
-static void keep(const struct view *view, uint32_t id, const uint8_t *transcript)
+static struct spoken *keep(const struct view *view, uint32_t id, const uint8_t *transcript)
 {
     uint8_t body[BODY_BYTES];
     struct incoming message = {.kind = (uint16_t)writing.kind,
@@ -23,7 +23,7 @@ static void keep(const struct view *view, uint32_t id, const uint8_t *transcript
     memcpy(message.transcript, transcript, HASH_BYTES);
     if (message_encode(&writing, body, sizeof body, &message.body_len) != CHOIR_OK)
         abort();
-    cheat_keep(&message);
+    return cheat_keep(&message);
 }
 
 static bool read_said(const struct view *view, uint32_t id, enum message_kind kind,
@@ -107,7 +107,54 @@ static void seal_shares(struct accomplice *accomplice, const struct view *view, 
     }
 }
 
-// Its vector plays no part: the attacker knows what is in it.
+static struct maskset *no_masks(const struct view *view)
+{
+    struct maskset *masks = NULL;
+    uint16_t suite = view->open.suite == 0 ? MASK_AES256 : view->open.suite;
+
+    if (maskset_new(suite, (size_t)CHEAT_IDS * CHEAT_IDS, &masks) != CHOIR_OK)
+        abort();
+    return masks;
+}
+
+// Applies the masks to the sum, and frees them.
+static void apply(struct maskset *masks, struct lanes *sum)
+{
+    uint8_t bytes[CHEAT_VECTOR_BYTES];
+    struct mask *worker = NULL;
+
+    if (mask_open(maskset_suite(masks), &worker) != CHOIR_OK)
+        abort();
+    for (size_t k = 0; k < CHEAT_LANES; k++)
+        (void)put_u32(bytes + 4 * k, sum->at[k]);
+    maskset_apply(masks, worker, 0, 32, 0, bytes, sizeof bytes);
+    for (size_t k = 0; k < CHEAT_LANES; k++)
+        sum->at[k] = get_u32(bytes + 4 * k);
+    mask_close(worker);
+    maskset_free(masks);
+}
+
+// The vector of an accomplice: nothing but its masks.
+static void mask_nothing(const struct accomplice *accomplice, const struct view *view, uint32_t id,
+                         struct lanes *vector)
+{
+    struct maskset *masks = no_masks(view);
+    uint8_t seed[MASK_SEED_BYTES];
+
+    agree_self_seed(seed, accomplice->b, view->r[2], id);
+    maskset_add(masks, MASK_ADD, seed);
+    for (size_t i = 0; i < view->v2.n; i++) {
+        uint32_t j = view->v2.id[i];
+
+        if (j != id && read_said(view, j, MESSAGE_ADVERTISE, view->r[0]) &&
+            agree_pair_seed(seed, accomplice->mask_secret, reading.advertise.mask_key, view->r[2],
+                            id, j) == CHOIR_OK)
+            maskset_add(masks, id < j ? MASK_ADD : MASK_SUBTRACT, seed);
+    }
+    memset(vector, 0, sizeof *vector);
+    apply(masks, vector);
+}
+
 static void announce(const struct view *view, uint32_t id)
 {
     struct msg_masked *header = &writing.masked;
@@ -125,6 +172,7 @@ void cheat_accomplice_says(const struct view *view, uint32_t id, enum message_ki
 {
     struct accomplice *accomplice = &cheat.accomplice[id];
     const uint8_t *transcript = view->r[0];
+    struct spoken *spoken;
 
     if (kind == MESSAGE_SHARES)
         transcript = view->r[1];
@@ -146,7 +194,9 @@ void cheat_accomplice_says(const struct view *view, uint32_t id, enum message_ki
         memcpy(writing.consent.r2, view->r[2], HASH_BYTES);
         memcpy(writing.consent.r3, view->r[3], HASH_BYTES);
     }
-    keep(view, id, transcript);
+    spoken = keep(view, id, transcript);
+    if (kind == MESSAGE_MASKED)
+        mask_nothing(accomplice, view, id, &spoken->vector);
 }
 
 /* Shares of one secret of one site, by holder. */
@@ -294,33 +344,6 @@ static bool unself(const struct view *view, uint32_t id, struct maskset *masks)
     agree_self_seed(seed, secret, view->r[2], id);
     maskset_add(masks, MASK_SUBTRACT, seed);
     return true;
-}
-
-static struct maskset *no_masks(const struct view *view)
-{
-    struct maskset *masks = NULL;
-    uint16_t suite = view->open.suite == 0 ? MASK_AES256 : view->open.suite;
-
-    if (maskset_new(suite, (size_t)CHEAT_IDS * CHEAT_IDS, &masks) != CHOIR_OK)
-        abort();
-    return masks;
-}
-
-// Applies the masks to the sum, and frees them.
-static void apply(struct maskset *masks, struct lanes *sum)
-{
-    uint8_t bytes[CHEAT_VECTOR_BYTES];
-    struct mask *worker = NULL;
-
-    if (mask_open(maskset_suite(masks), &worker) != CHOIR_OK)
-        abort();
-    for (size_t k = 0; k < CHEAT_LANES; k++)
-        (void)put_u32(bytes + 4 * k, sum->at[k]);
-    maskset_apply(masks, worker, 0, 32, 0, bytes, sizeof bytes);
-    for (size_t k = 0; k < CHEAT_LANES; k++)
-        sum->at[k] = get_u32(bytes + 4 * k);
-    mask_close(worker);
-    maskset_free(masks);
 }
 
 bool cheat_without_pairs(const struct view *view, uint32_t id, struct lanes *vector)

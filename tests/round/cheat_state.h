@@ -74,6 +74,13 @@ bool cheat_is_honest(uint32_t id);
 /* The newest of its kind in the attempt of `view`; with this transcript, if one is given. */
 struct spoken *cheat_find(const struct view *view, uint32_t id, enum message_kind kind,
                           const uint8_t *transcript);
+/* The incoming_open of the sites. */
+enum choir_err cheat_open_signed(const void *context, const uint8_t *bytes, size_t len,
+                                 struct incoming *out);
+/* Puts the envelope around the body of `spoken`. */
+void cheat_sign(struct spoken *spoken);
+/* A message of the aggregator reaches honest site `to`. */
+void cheat_deliver(uint32_t to, const struct incoming *message);
 /* Signs and keeps a message of message->sender. */
 struct spoken *cheat_keep(const struct incoming *message);
 void cheat_happens(struct house *house, const struct site_event *first);
