@@ -37,7 +37,7 @@ static const char help[] =
     "NAME.pub it renews the roster. Compare each fingerprint that it prints with what the\n"
     "site reads to you over the telephone. Give the new roster.bin to every site. A site that\n"
     "is there already gets a fresh commitment (`choir-node keys --renew`) or another relay.\n"
-    "`add-relay` does the same with what `choir-aggregator keys --relay` made.\n"
+    "`add-relay` does the same with what `choir-aggregator keys` made.\n"
     "`reveal` puts the nonces of all sites on it, which `choir-node reveal` shows: rounds of\n"
     "more than 300 sites need them, and those of more than 100 are faster with them.\n"
     "  --relay N  the relay that these sites connect to; \"aggregator\": none\n"

@@ -95,6 +95,26 @@ static void a_site_that_is_not_on_the_roster_is_named(void **state)
     free(text);
 }
 
+static void a_relay_is_not_shown_what_is_not_masked(void **state)
+{
+    struct sample *sample = *state;
+    uint8_t signature[SIGN_BYTES];
+    struct choir_diag diag = {0};
+    struct study *study = NULL;
+    char *text = sample_plan_text(NULL, NULL); // secure aggregation is off
+
+    sample->roster.sites[1].relay = ROSTER_RELAY_FIRST;
+    sample_sign(sample, text, signature);
+    assert_int_equal(open_study(sample, text, signature, &study, &diag), CHOIR_ERR_REFUSED);
+    assert_non_null(strstr(diag.message, "\"south\" is behind a relay"));
+    free(text);
+    text = sample_plan_text("\"secure_aggregation\": \"off\"", "\"secure_aggregation\": \"on\"");
+    sample_sign(sample, text, signature);
+    assert_int_equal(open_study(sample, text, signature, &study, &diag), CHOIR_OK);
+    study_close(study);
+    free(text);
+}
+
 static void a_malformed_plan_is_refused_with_its_place(void **state)
 {
     struct sample *sample = *state;
@@ -118,6 +138,7 @@ int main(void)
         TEST(weights_add_up_by_site),
         TEST(a_plan_that_the_operator_did_not_sign_is_refused),
         TEST(a_site_that_is_not_on_the_roster_is_named),
+        TEST(a_relay_is_not_shown_what_is_not_masked),
         TEST(a_malformed_plan_is_refused_with_its_place),
     };
 
