@@ -38,7 +38,7 @@ def write_data(path, seed):
             file.write(",".join(row) + f",{chance.randint(0, 1)}\n")
 
 
-def write_plan(path, n_sites, rounds, mechanism):
+def write_plan(path, n_sites, rounds, mechanism, secure="off"):
     """A multi-layer perceptron of 1,003,101 parameters."""
     private = mechanism == "dp-sgd"
     privacy = {"mechanism": mechanism, "sampling_rate": 0.25}
@@ -61,7 +61,7 @@ def write_plan(path, n_sites, rounds, mechanism):
         "pipeline": ["read", "unit_gradients", "dp_sgd" if private else "sgd", "sum",
                      "server_optimizer"],
         "privacy": privacy, "update": {"clip_norm": 10.0, "lane_bits": 32},
-        "secure_aggregation": "off",
+        "secure_aggregation": secure,
         "quorum": {"min_sites": 3, "phase_deadline_s": 60},
     }
     with open(path, "w", encoding="utf-8") as file:
@@ -86,7 +86,7 @@ def group_pss_mib(leader):
     return total
 
 
-def big_model(n_sites, rounds, mechanism):
+def big_model(n_sites, rounds, mechanism, secure="off"):
     """(seconds a round, aggregator's peak in MiB)."""
     folder = tempfile.mkdtemp(prefix="choir-bench-")
     federation = fed.Federation(folder, BUILD)
@@ -101,7 +101,7 @@ def big_model(n_sites, rounds, mechanism):
                 "max_parameters": 2000000, "secure_aggregation": "optional"})
         federation.enrol()
         plan = os.path.join(folder, "plan.json")
-        write_plan(plan, n_sites, rounds, mechanism)
+        write_plan(plan, n_sites, rounds, mechanism, secure)
         federation.approve(plan)
         federation.start_aggregator()
         for name in federation.sites:
