@@ -8,14 +8,20 @@
 #include "crypto/maskset.h"
 #include "round/unmasking_state.h"
 
+/* Searches for wrong shares that find nothing, before a call gives up searching. Each may take a
+ * second, and c sites could make every secret need one; the next answer begins anew. */
+enum { SEARCHES_IN_VAIN = 2 };
+
 /* One call of unmasking_restore(). */
 struct restoring {
     struct unmasking *unmasking;
     struct unmasking_faults *faults;
-    struct shamir_set *set; // for the shares of sites[0..n_sites): a complete graph needs one only
+    struct shamir_set
+        *set; // for the shares of sites[0..threshold): a complete graph needs one only
     uint32_t sites[MESSAGE_SITES_MAX];
-    size_t n_sites, threshold;
-    size_t failed;
+    struct shamir_share *picked; // locked; the shares of one secret that are tried first
+    size_t threshold;
+    size_t failed, in_vain;
 };
 
 /* Whose secret it is, for who judges it. */
@@ -62,17 +68,34 @@ static uint32_t holder_of(const struct unmasking *unmasking, const struct member
     return unmasking->member[unmasking->holder[member->first + k]].id;
 }
 
-// The set for the first `threshold` shares of `member`; the one at hand if it fits.
+// Adds the shares of `member` whose holders have lied, or have not, to the n that are picked.
+// False if one of them was not picked there in the call before.
+static bool pick(struct restoring *restoring, const struct member *member, bool lied, size_t *n)
+{
+    const struct unmasking *unmasking = restoring->unmasking;
+    bool same = true;
+
+    for (size_t k = 0; k < member->n_shares && *n < member->threshold; k++) {
+        const struct member *holder = &unmasking->member[unmasking->holder[member->first + k]];
+
+        if (holder->lied != lied)
+            continue;
+        same = same && restoring->sites[*n] == holder->id;
+        restoring->sites[*n] = holder->id;
+        restoring->picked[(*n)++] = unmasking->share[member->first + k];
+    }
+    return same;
+}
+
+// Picks `threshold` shares of `member`, those of liars last, and has the set for them; the one at
+// hand if it fits.
 static enum choir_err have_set(struct restoring *restoring, const struct member *member)
 {
+    size_t n = 0;
     bool fits = restoring->set != NULL && restoring->threshold == member->threshold;
 
-    for (size_t k = 0; k < member->threshold; k++) {
-        uint32_t id = holder_of(restoring->unmasking, member, k);
-
-        fits = fits && restoring->sites[k] == id;
-        restoring->sites[k] = id;
-    }
+    fits = pick(restoring, member, false, &n) && fits;
+    fits = pick(restoring, member, true, &n) && fits;
     if (fits)
         return CHOIR_OK;
     shamir_set_free(restoring->set);
@@ -110,12 +133,16 @@ static enum choir_err search(struct restoring *restoring, struct member *member,
     err = shamir_recover(all, shares, is_right, &claim, secret, bad);
     if (err == CHOIR_OK) {
         member->restored = true;
-        for (size_t k = 0; k < n; k++)
-            if (bad[k])
-                blame(restoring, UNMASKING_HOLDER, member->id, sites[k]);
+        for (size_t k = 0; k < n; k++) {
+            if (!bad[k])
+                continue;
+            blame(restoring, UNMASKING_HOLDER, member->id, sites[k]);
+            unmasking->member[unmasking->holder[member->first + k]].lied = true;
+        }
     } else if (err == CHOIR_ERR_FORGED) {
         blame(restoring, UNMASKING_UNCLEAR, member->id, 0);
         restoring->failed++;
+        restoring->in_vain++;
         err = CHOIR_OK;
     }
 out:
@@ -133,9 +160,13 @@ static enum choir_err restore_one(struct restoring *restoring, struct member *me
     if (err != CHOIR_OK)
         return err;
     member->n_tried = member->n_shares;
-    if (shamir_combine(restoring->set, unmasking->share + member->first, secret) == CHOIR_OK &&
+    if (shamir_combine(restoring->set, restoring->picked, secret) == CHOIR_OK &&
         is_right(secret, &claim)) {
         member->restored = true;
+        return CHOIR_OK;
+    }
+    if (restoring->in_vain == SEARCHES_IN_VAIN) {
+        restoring->failed++;
         return CHOIR_OK;
     }
     return search(restoring, member, secret);
@@ -153,6 +184,9 @@ enum choir_err unmasking_restore(struct unmasking *unmasking, size_t *failed,
         return err;
     restoring->unmasking = unmasking;
     restoring->faults = faults;
+    restoring->picked = locked_new(MESSAGE_SITES_MAX * sizeof *restoring->picked);
+    if (restoring->picked == NULL)
+        err = CHOIR_ERR_MEMORY;
     for (size_t i = 0; err == CHOIR_OK && i < unmasking->n; i++) {
         struct member *member = &unmasking->member[i];
 
@@ -165,6 +199,7 @@ enum choir_err unmasking_restore(struct unmasking *unmasking, size_t *failed,
     }
     *failed = restoring->failed;
     shamir_set_free(restoring->set);
+    locked_free(restoring->picked);
     free(restoring);
     return err;
 }

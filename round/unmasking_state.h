@@ -24,6 +24,7 @@ struct member {
     size_t first, n_shares; // its secret's shares: share[first .. first + n_shares)
     size_t n_tried;         // shares at the last try to restore it
     bool restored;
+    bool lied; // a share that it held did not fit: those of others are tried first
 };
 
 struct unmasking {

@@ -226,9 +226,9 @@ MUTANTS = [
            'right = secret != NULL;',
            ['round-culprit_test', 'round-unmasking_test']),
     Mutant('wrong-share-used', 3, 'round/unmasking_restore.c',
-           'shamir_combine(restoring->set, unmasking->share + member->first, secret) == CHOIR_OK &&\n'
+           'shamir_combine(restoring->set, restoring->picked, secret) == CHOIR_OK &&\n'
            '        is_right(secret, &claim)) {',
-           'shamir_combine(restoring->set, unmasking->share + member->first, secret) == CHOIR_OK) {',
+           'shamir_combine(restoring->set, restoring->picked, secret) == CHOIR_OK) {',
            ['round-culprit_test', 'round-unmasking_test']),
     Mutant('share-of-the-wrong-kind-used', 3, 'round/unmasking.c',
            'answer->share[n].of_mask_key == of->in_u ||', '', ['round-culprit_test']),
