@@ -243,6 +243,22 @@ static void a_wrong_share_is_left_out_and_its_holder_named(void **state)
     harvested();
 }
 
+// Else one liar among many would cost a search through the choices of T for every secret.
+static void a_holder_that_lied_once_is_not_believed_again(void **state)
+{
+    (void)state;
+    survive(0x7f);
+    for (size_t j = 0; j < N; j++)
+        answer[1].share[j].bytes[3] ^= 1; // all that it reveals
+    for (size_t i = 0; i < T + 1; i++)
+        answers(i);
+    restores();
+    assert_int_equal(failed, 0);
+    assert_int_equal(faults.n, 1); // found with the first secret, not used for the others
+    assert_int_equal(faults.item[0].holder, id_of(1));
+    harvested();
+}
+
 static void a_wrong_share_without_one_to_spare_waits_for_another(void **state)
 {
     (void)state;
@@ -413,6 +429,7 @@ int main(void)
                                         end),
         cmocka_unit_test_setup_teardown(a_wrong_share_is_left_out_and_its_holder_named, shared,
                                         end),
+        cmocka_unit_test_setup_teardown(a_holder_that_lied_once_is_not_believed_again, shared, end),
         cmocka_unit_test_setup_teardown(a_wrong_share_without_one_to_spare_waits_for_another,
                                         shared, end),
         cmocka_unit_test_setup_teardown(a_dealer_of_another_secret_than_it_committed_to_is_named,
