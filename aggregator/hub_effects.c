@@ -211,20 +211,22 @@ static enum choir_err give_vector(void *context, uint32_t site,
     return intake_give(context, site, root, folder, name);
 }
 
-// Auditors may recompute the sum while the vectors are kept; a round does not hang on it.
-static void keep_masked(struct hub *hub, const struct gather_effect *effect)
+// Auditors may recompute the sum while the vectors are kept; a round does not hang on one that is
+// gone. A disk that fails is another matter: the round is closed, and the next start goes on.
+static enum choir_err keep_masked(struct hub *hub, const struct gather_effect *effect)
 {
     const struct came_in *came_in = &hub->came_in;
     enum choir_err err;
 
     if (!came_in->masked || came_in->round != effect->closed.round)
-        return;
+        return CHOIR_OK;
     err = retention_keep(hub->retention, hub->run, came_in->round, &came_in->sites,
                          (const uint8_t(*)[HASH_BYTES])came_in->root, give_vector, hub->intake,
                          now_unix());
     if (err != CHOIR_OK)
         LOG_EVENT(LOG_WARNING, "vectors_not_kept", log_whole("round", came_in->round),
                   log_err(err));
+    return err == CHOIR_ERR_IO ? err : CHOIR_OK;
 }
 
 static void note_opened(struct hub *hub, const struct gather_effect *effect)
@@ -238,12 +240,16 @@ static void note_opened(struct hub *hub, const struct gather_effect *effect)
 
 static enum choir_err closed(struct hub *hub, const struct gather_effect *effect)
 {
+    enum choir_err err;
+
     if (hub->repeating)
         return CHOIR_OK; // an old round: what is on disk belongs to the one that goes on
     hub_note_sum(hub, effect->closed.round, effect->closed.sites->n);
     for (size_t i = 0; i < effect->closed.sites->n; i++)
         site_set_add(&hub->participants, effect->closed.sites->id[i]);
-    keep_masked(hub, effect);
+    err = keep_masked(hub, effect);
+    if (err != CHOIR_OK)
+        return err;
     intake_clear(hub->intake);
     global_prune(hub->study->global, NULL);
     LOG_EVENT(LOG_INFO, "round_closed", log_hex("run", hub->run, sizeof hub->run),

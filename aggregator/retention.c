@@ -159,7 +159,7 @@ static enum choir_err take_all(int folder, const struct site_set *sites,
                                const uint8_t (*roots)[HASH_BYTES], retention_give *give,
                                void *context)
 {
-    enum choir_err err = CHOIR_OK;
+    enum choir_err err = CHOIR_OK, gone = CHOIR_OK;
 
     for (size_t i = 0; err == CHOIR_OK && i < sites->n; i++) {
         char name[FILE_BYTES], root[2 * HASH_BYTES + 1];
@@ -167,8 +167,12 @@ static enum choir_err take_all(int folder, const struct site_set *sites,
         hex_put(root, roots[i], HASH_BYTES);
         snprintf(name, sizeof name, "%u-%s.masked", sites->id[i], root);
         err = give(context, sites->id[i], roots[i], folder, name);
+        if (err == CHOIR_ERR_MISSING) {
+            gone = err;
+            err = CHOIR_OK;
+        }
     }
-    return err;
+    return err != CHOIR_OK ? err : gone;
 }
 
 /* Bytes of a round's files. */

@@ -34,8 +34,8 @@ typedef enum choir_err retention_give(void *context, uint32_t site,
                                       const uint8_t root[static HASH_BYTES], int folder,
                                       const char *name);
 
-/* Takes the vectors of a closed round, after what is due was erased. Fails with CHOIR_ERR_IO or
- * what `give` failed with; what was taken until then is kept. */
+/* Takes the vectors of a closed round, after what is due was erased. Fails with what `give`
+ * failed with: CHOIR_ERR_MISSING after all others were taken; or with CHOIR_ERR_IO at once. */
 CHOIR_MUST_CHECK enum choir_err retention_keep(struct retention *retention,
                                                const uint8_t run[static MESSAGE_RUN_BYTES],
                                                uint64_t round, const struct site_set *sites,
