@@ -1,6 +1,7 @@
 /* plan_fuzz - any bytes are refused or give a plan that can be run. */
 #include <stdlib.h>
 
+#include "configs/lanes.h"
 #include "configs/plan.h"
 
 // NOLINTNEXTLINE(readability-identifier-naming): libFuzzer's name
@@ -16,7 +17,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         // What plan_read() lets through never stops these: they abort on a plan they cannot use.
         for (size_t i = 0; i < plan->n_sites; i++)
             (void)plan_mechanism(plan, i);
-        if (plan_layout(plan).frac_bits < QUANTIZE_MIN_FRAC_BITS || plan->n_params == 0)
+        if (plan_layout(plan).frac_bits < QUANTIZE_MIN_FRAC_BITS || plan->n_params == 0 ||
+            !(lanes_fill(plan) < 1.0))
+            abort();
+        if (plan_suite(plan) != 0 && plan->n_sites < PLAN_HONEST_SITES)
             abort();
     } else if (err != CHOIR_ERR_MEMORY && (diag.place[0] == '\0' || diag.message[0] == '\0')) {
         abort();
