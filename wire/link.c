@@ -60,14 +60,6 @@ static size_t largest(const struct link *link, enum link_channel channel, bool i
                                                 : message_max[channel];
 }
 
-static const char *endpoint_of(const struct link_settings *settings, enum link_channel channel)
-{
-    const char *wanted = channel == LINK_CONTROL ? settings->control : settings->bulk;
-
-    return wanted != NULL ? wanted
-                          : door_of(settings->roster, settings->listener).endpoint[channel];
-}
-
 // Control letters of a whole relay's sites come through one connection.
 static int queue_of(const struct link *link, enum link_channel channel)
 {
@@ -86,9 +78,11 @@ static enum choir_err link_new(const struct link_settings *settings, struct choi
                  "the roster is not valid today (expired or not yet valid)");
         return CHOIR_ERR_REFUSED;
     }
-    if (door_of(settings->roster, settings->listener).curve_key == NULL)
-        return diag_set(diag, CHOIR_ERR_FORMAT, settings->roster->name,
-                        "there is no such relay on the roster");
+    if (door_of(settings->roster, settings->listener).curve_key == NULL) {
+        diag_set(diag, CHOIR_ERR_FORMAT, settings->roster->name,
+                 "there is no such relay on the roster");
+        return CHOIR_ERR_FORMAT;
+    }
     link = calloc(1, sizeof *link);
     if (link == NULL)
         return CHOIR_ERR_MEMORY;
@@ -108,7 +102,7 @@ static enum choir_err link_new(const struct link_settings *settings, struct choi
 static enum choir_err listen_on(struct link *link, const struct link_settings *settings,
                                 enum link_channel channel, struct choir_diag *diag)
 {
-    const char *wanted = endpoint_of(settings, channel);
+    const char *wanted = door_endpoint(settings, channel);
     uint8_t public_key[CURVE_KEY_BYTES];
     const struct plug_settings plug = {
         .endpoint = wanted,
@@ -199,7 +193,7 @@ static enum choir_err connect_to(struct link *link, const struct link_settings *
         .reconnect_ms = with_jitter(link->pause_ms),
         .reconnect_max_ms = link->longest_ms,
     };
-    const char *wanted = endpoint_of(settings, channel);
+    const char *wanted = door_endpoint(settings, channel);
     enum choir_err err;
 
     if (!endpoint_is_numeric(wanted))
@@ -382,17 +376,6 @@ static uint64_t connect_again(struct link *link, uint64_t wait_ms)
     return wait_ms;
 }
 
-static void drop_frames(void *socket, bool more)
-{
-    while (more) {
-        zmq_msg_t frame;
-
-        zmq_msg_init(&frame);
-        more = zmq_msg_recv(&frame, socket, ZMQ_DONTWAIT) >= 0 && zmq_msg_more(&frame) != 0;
-        zmq_msg_close(&frame);
-    }
-}
-
 // Receives one frame into link->message; false if there is none.
 static bool receive_frame(struct link *link, void *socket)
 {
@@ -446,7 +429,7 @@ static bool receive_from_site(struct link *link, enum link_channel channel,
     if (good)
         memcpy(id, zmq_msg_data(&link->message), ROUTE_BYTES);
     if (!good || !receive_frame(link, socket) || zmq_msg_more(&link->message) != 0) {
-        drop_frames(socket, zmq_msg_more(&link->message) != 0);
+        plug_drop_frames(socket, zmq_msg_more(&link->message) != 0);
         return false;
     }
     return admit(link, channel, id, event);
@@ -460,7 +443,7 @@ static bool receive_from_aggregator(struct link *link, enum link_channel channel
     if (!receive_frame(link, socket))
         return false;
     if (zmq_msg_more(&link->message) != 0) {
-        drop_frames(socket, true);
+        plug_drop_frames(socket, true);
         return false;
     }
     *event =

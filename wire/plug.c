@@ -218,6 +218,17 @@ static enum plug_event meaning(uint16_t event)
     }
 }
 
+void plug_drop_frames(void *socket, bool more)
+{
+    while (more) {
+        zmq_msg_t frame;
+
+        zmq_msg_init(&frame);
+        more = zmq_msg_recv(&frame, socket, ZMQ_DONTWAIT) >= 0 && zmq_msg_more(&frame) != 0;
+        zmq_msg_close(&frame);
+    }
+}
+
 enum plug_event plug_news(struct plug *plug)
 {
     void *monitor = plug_monitor(plug);

@@ -58,6 +58,9 @@ void plug_close(struct plug *plug);
 void *plug_socket(const struct plug *plug);
 void *plug_monitor(const struct plug *plug);
 
+/* Throws away what is left of a message of many frames. */
+void plug_drop_frames(void *socket, bool more);
+
 /* Takes one event from the monitor; PLUG_NOTHING if there is none that matters. */
 enum plug_event plug_news(struct plug *plug);
 

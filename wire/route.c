@@ -15,6 +15,14 @@ struct door door_of(const struct roster *roster, uint32_t listener)
     return (struct door){relay->curve_key, {relay->control, relay->bulk}};
 }
 
+const char *door_endpoint(const struct link_settings *settings, enum link_channel channel)
+{
+    const char *wanted = channel == LINK_CONTROL ? settings->control : settings->bulk;
+
+    return wanted != NULL ? wanted
+                          : door_of(settings->roster, settings->listener).endpoint[channel];
+}
+
 struct route *route_new(const struct roster *roster)
 {
     size_t n = roster->n_sites + roster->n_relays;

@@ -20,6 +20,9 @@ struct door {
 /* The door of ROSTER_AGGREGATOR or of a relay; borrowed from the roster. */
 struct door door_of(const struct roster *roster, uint32_t listener);
 
+/* The endpoint that the settings name, or that of the listener. */
+const char *door_endpoint(const struct link_settings *settings, enum link_channel channel);
+
 struct route {
     uint32_t peer; // a site or a relay
     bool known[LINK_CHANNELS];
