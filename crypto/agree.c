@@ -135,6 +135,14 @@ enum choir_err agree_share_key(uint8_t key[static AGREE_SECRET_BYTES],
     return agree(key, secret_key, public_key, r1, "share", (const uint32_t[]){from, to});
 }
 
+void agree_share_key_of(uint8_t key[static AGREE_SECRET_BYTES],
+                        const uint8_t shared[static AGREE_SECRET_BYTES],
+                        const uint8_t r1[static HASH_BYTES], uint32_t from, uint32_t to)
+{
+    assert(from != to);
+    derive(key, shared, r1, "share", (const uint32_t[]){from, to}, 2);
+}
+
 enum choir_err agree_pair_seed(uint8_t seed[static AGREE_SECRET_BYTES],
                                const uint8_t secret_key[static CURVE_KEY_BYTES],
                                const uint8_t public_key[static CURVE_KEY_BYTES],

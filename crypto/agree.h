@@ -59,6 +59,11 @@ CHOIR_MUST_CHECK enum choir_err agree_share_key(uint8_t key[static AGREE_SECRET_
                                                 const uint8_t r1[static HASH_BYTES], uint32_t from,
                                                 uint32_t to);
 
+/* The same from what agree_shared() gave for the two share keys: one agreement serves both ways. */
+void agree_share_key_of(uint8_t key[static AGREE_SECRET_BYTES],
+                        const uint8_t shared[static AGREE_SECRET_BYTES],
+                        const uint8_t r1[static HASH_BYTES], uint32_t from, uint32_t to);
+
 /* The seed of the mask that site `i` adds and site `j` takes away; the same at both ends and in
  * either order of i != j. */
 CHOIR_MUST_CHECK enum choir_err agree_pair_seed(uint8_t seed[static AGREE_SECRET_BYTES],

@@ -19,6 +19,7 @@ struct holding {
     uint32_t site;
     bool taken; // its shares are here
     uint8_t mask_key[CURVE_KEY_BYTES], share_key[CURVE_KEY_BYTES];
+    uint8_t shared[AGREE_SECRET_BYTES]; // of the share keys, for boxes both ways
     uint8_t rho_share[SHAMIR_SCALAR_BYTES],
         b_share[SHAMIR_SCALAR_BYTES]; // of the secrets of `site`
 };
@@ -171,14 +172,14 @@ static enum choir_err split_both(const struct masking *masking, struct split *sp
     return err;
 }
 
-static enum choir_err seal_for(const struct masking *masking, const struct holding *holding,
+static enum choir_err seal_for(const struct masking *masking, struct holding *holding,
                                const struct split *split, size_t i, const uint8_t *r1, uint8_t *box)
 {
     uint8_t pair[SHAREBOX_PAIR_BYTES], key[AGREE_SECRET_BYTES];
-    enum choir_err err = agree_share_key(key, masking->share_secret, holding->share_key, r1,
-                                         masking->self, holding->site);
+    enum choir_err err = agree_shared(holding->shared, masking->share_secret, holding->share_key);
 
     if (err == CHOIR_OK) {
+        agree_share_key_of(key, holding->shared, r1, masking->self, holding->site);
         memcpy(pair, split->rho[i].bytes, SHAMIR_SCALAR_BYTES);
         memcpy(pair + SHAMIR_SCALAR_BYTES, split->b[i].bytes, SHAMIR_SCALAR_BYTES);
         sharebox_seal(box, pair, key, r1, masking->self, holding->site);
@@ -236,9 +237,8 @@ enum choir_err masking_take(struct masking *masking, uint32_t from,
 
     if (holding == NULL || from == masking->self)
         return CHOIR_ERR_REFUSED;
-    err = agree_share_key(key, masking->share_secret, holding->share_key, r1, from, masking->self);
-    if (err == CHOIR_OK)
-        err = sharebox_open(pair, box, key, r1, from, masking->self);
+    agree_share_key_of(key, holding->shared, r1, from, masking->self);
+    err = sharebox_open(pair, box, key, r1, from, masking->self);
     if (err == CHOIR_OK &&
         (!shamir_is_canonical(pair) || !shamir_is_canonical(pair + SHAMIR_SCALAR_BYTES)))
         err = CHOIR_ERR_FORGED;
@@ -294,6 +294,8 @@ enum choir_err masking_masks(struct masking *masking, const struct site_set *v2,
     rng_wipe(masking->b, sizeof masking->b);
     rng_wipe(masking->mask_secret, sizeof masking->mask_secret);
     rng_wipe(masking->share_secret, sizeof masking->share_secret);
+    for (size_t i = 0; i < masking->n; i++)
+        rng_wipe(masking->holding[i].shared, sizeof masking->holding[i].shared);
     *out = set;
     return CHOIR_OK;
 }

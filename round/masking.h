@@ -72,7 +72,7 @@ CHOIR_MUST_CHECK enum choir_err masking_share(struct masking *masking,
                                               const uint8_t r1[static HASH_BYTES],
                                               struct msg_shares *shares);
 
-/* The box that site `from` of V2 sealed for this one. Fails with CHOIR_ERR_FORGED if it does not
+/* The box that site `from` of V2 sealed for this one, after masking_share(). Fails with CHOIR_ERR_FORGED if it does not
  * open or what it holds are no shares, CHOIR_ERR_REFUSED if `from` is no neighbour of V1. */
 CHOIR_MUST_CHECK enum choir_err masking_take(struct masking *masking, uint32_t from,
                                              const uint8_t r1[static HASH_BYTES],
