@@ -211,12 +211,16 @@ static void add_expected(struct secagg *round, size_t i)
 
 static void draw_vectors(struct secagg *round)
 {
+    struct rng *rng = NULL;
+
+    secagg_must(rng_open("vectors", &rng) == CHOIR_OK);
     memset(round->expected, 0, round->bytes);
     for (size_t i = 0; i < round->of->n; i++) {
-        rng_bytes(round->site[i].vector, round->bytes);
+        rng_fill(rng, round->site[i].vector, round->bytes);
         if (i >= round->of->dropouts)
             add_expected(round, i);
     }
+    rng_close(rng);
 }
 
 void secagg_clients(struct secagg *round)

@@ -4,8 +4,8 @@
 
 #include <stddef.h>
 
-/* GB/s of input on two threads, `runs` times in turns: reading alone, the kernel that adds, and the
- * merge as the aggregator does it. */
+/* GB/s of input on two threads, `runs` times in turns: reading alone; the kernel that adds vectors
+ * where they lie; and the aggregator's sum, which reads each block to a buffer of its own first. */
 void secagg_merge(size_t runs, double *read, double *kernel, double *merge);
 
 #endif
