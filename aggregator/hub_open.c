@@ -248,6 +248,16 @@ static enum choir_err open_retention(struct hub *hub)
     return err;
 }
 
+// Who uploads here: relays, and sites that have none.
+static size_t n_uploading(const struct hub *hub)
+{
+    size_t n = hub->roster.n_relays;
+
+    for (size_t i = 0; i < hub->roster.n_sites; i++)
+        n += hub->roster.sites[i].relay == ROSTER_RELAY_NONE;
+    return n;
+}
+
 static enum choir_err open_state(struct hub *hub, struct choir_diag *diag)
 {
     char path[PATH_MAX];
@@ -256,7 +266,7 @@ static enum choir_err open_state(struct hub *hub, struct choir_diag *diag)
     if (err == CHOIR_OK)
         err = folder_make(path);
     if (err == CHOIR_OK)
-        err = intake_open(path, hub->roster.n_sites, &hub->intake);
+        err = intake_open(path, n_uploading(hub), &hub->intake);
     if (err == CHOIR_OK)
         err = open_retention(hub);
     if (err == CHOIR_OK)

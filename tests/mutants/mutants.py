@@ -246,7 +246,7 @@ MUTANTS = [
            'is_of_this_attempt(lookout, envelope) &&', ['aggregator-lookout_test']),
     Mutant('plan-without-masks-launched-over-a-relay', 3, 'aggregator/study.c',
            'if (site->relay != ROSTER_RELAY_NONE && plan_suite(study->plan) == 0)',
-           'if (site->relay != ROSTER_RELAY_NONE && study->plan == NULL)',
+           'if (site->relay != ROSTER_RELAY_NONE && site->id == 0)',
            ['aggregator-study_test']),
     Mutant('second-letter-of-a-kind-passed-over', 3, 'round/gather_attempt.c',
            '        gather_suspend(gather, peer, MESSAGE_CODE_EQUIVOCATION,\n'
