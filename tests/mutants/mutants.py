@@ -159,7 +159,7 @@ MUTANTS = [
            ['round-attack_test']),
     Mutant('reveal-on-consents-to-another-set', 3, 'round/site_lists.c',
            '            !same(site->answer.consent.r3, site->r[3])) {', '            false) {',
-           ['round-site_test']),
+           ['round-site_masks_test']),
     Mutant('second-survivors-consented-to', 3, 'round/site_lists.c',
            'if (site->phase > SITE_IN_MASKED) {', 'if (site->phase > SITE_IN_CONSENTED) {',
            ['round-site_test', 'round-attack_test']),

@@ -310,6 +310,18 @@ static void fewer_consents_than_the_threshold_get_no_shares(void **state)
     assert_int_equal(party.site[0].unmask.len, 0);
 }
 
+static void consents_to_another_set_get_no_shares(void **state)
+{
+    (void)state;
+    to_masked();
+    party_survivors(&party, PARTY_ALL, PARTY_ALL);
+    party.site[1].consent.body[HASH_BYTES] ^= 1; // names another R3 in its body
+    party_consents(&party, PARTY_ALL, FIRST);
+    assert_int_equal(party.site[0].reported, MESSAGE_CODE_TRANSCRIPT);
+    assert_false(party.site[0].revealed);
+    assert_int_equal(party.site[0].unmask.len, 0);
+}
+
 static void a_retry_masks_the_same_update_with_fresh_keys(void **state)
 {
     uint8_t before[PARTY_VECTOR_MAX], plain[PARTY_VECTOR_MAX];
@@ -363,6 +375,7 @@ int main(void)
         TEST(a_header_of_another_suite_is_not_summed),
         TEST(a_second_survivor_set_gets_no_consent_and_no_shares),
         TEST(fewer_consents_than_the_threshold_get_no_shares),
+        TEST(consents_to_another_set_get_no_shares),
         TEST(a_retry_masks_the_same_update_with_fresh_keys),
         TEST(masks_that_cannot_be_put_on_end_the_attempt_here),
     };

@@ -501,28 +501,6 @@ static void fewer_consents_than_the_threshold_reveal_nothing(void **state)
     assert_null(find(SITE_DO_STORE_MARK));
 }
 
-// The second consent of the list names another R3 in its body.
-static void consents_to_another_set_reveal_nothing(void **state)
-{
-    (void)state;
-    to_consented();
-    said.n = 0;
-    memset(&message, 0, sizeof message);
-    message.kind = MESSAGE_CONSENT;
-    memcpy(message.consent.r2, r[2], HASH_BYTES);
-    memcpy(message.consent.r3, r[3], HASH_BYTES);
-    says(1, r[3]);
-    message.consent.r3[0] ^= 1;
-    says(2, r[3]);
-    message.consent.r3[0] ^= 1;
-    says(3, r[3]);
-    message.kind = MESSAGE_CONSENTS;
-    list_into(&message.consents.consents);
-    arrives(r[3]);
-    assert_int_equal(reported(), MESSAGE_CODE_TRANSCRIPT);
-    assert_null(find(SITE_DO_STORE_MARK));
-}
-
 static void a_repeated_message_gets_the_same_answer(void **state)
 {
     (void)state;
@@ -598,7 +576,6 @@ int main(void)
         TEST(survivors_whose_hash_is_wrong_get_no_consent),
         TEST(a_second_survivor_set_gets_no_consent),
         TEST(fewer_consents_than_the_threshold_reveal_nothing),
-        TEST(consents_to_another_set_reveal_nothing),
         TEST(a_repeated_message_gets_the_same_answer),
         TEST(a_retry_sends_the_charged_update_without_training_again),
         TEST(a_model_that_is_gone_when_training_begins_is_fetched_again),
