@@ -259,7 +259,6 @@ static enum choir_err check_model(struct global *global, int fd,
                                   const uint8_t hash[static HASH_BYTES])
 {
     uint64_t len = snapshot_len(global->plan->n_params);
-    uint8_t actual[HASH_BYTES];
     struct hash_stream *stream = NULL;
     enum choir_err err;
 
@@ -269,6 +268,8 @@ static enum choir_err check_model(struct global *global, int fd,
     if (err == CHOIR_OK)
         err = each_piece(global, fd, 0, len, hash_piece, stream);
     if (err == CHOIR_OK) {
+        uint8_t actual[HASH_BYTES];
+
         hash_end(stream, actual);
         err = memcmp(actual, hash, HASH_BYTES) == 0 ? CHOIR_OK : CHOIR_ERR_FORGED;
     }

@@ -294,10 +294,10 @@ static enum choir_err sift_one(void *context, const char *name)
 {
     struct sifting *sifting = context;
     unsigned long site = strtoul(name, NULL, 10);
-    char newest[NAME_BYTES] = "";
 
     if (site < LANES && site_set_has(sifting->sites, (uint32_t)site)) {
         const struct lane *lane = &sifting->intake->lane[site];
+        char newest[NAME_BYTES];
 
         if (!lane->kept) // after a restart: it is not known yet which one that is
             return CHOIR_OK;

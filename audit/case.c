@@ -128,12 +128,13 @@ static void load_vector(struct audit_case *audit, const char *path)
 {
     struct case_vector *vector = &audit->vectors[audit->n_vectors];
     const char *slash = strrchr(path, '/'), *name = slash == NULL ? path : slash + 1;
-    char root[2 * HASH_BYTES + 1];
     char *end = NULL;
     unsigned long site = strtoul(name, &end, 10);
 
     if (end != name && *end == '-' && strlen(end + 1) > 2 * (size_t)HASH_BYTES &&
         site <= ROSTER_SITES_MAX && name[0] != '-') {
+        char root[2 * HASH_BYTES + 1];
+
         memcpy(root, end + 1, sizeof root - 1);
         root[sizeof root - 1] = '\0';
         if (hex_get(vector->root, HASH_BYTES, root) == CHOIR_OK) {

@@ -11,10 +11,11 @@
 #include "base/file.h"
 
 enum {
-    MODEL_FILE_MAX = 1 << 30,
     SNAPSHOT_VERSION = 1,
     SNAPSHOT_HEAD = 8 + 4 + HASH_BYTES + 8 + 8,
 };
+
+#define MODEL_FILE_MAX ((size_t)5 << 30) // more than the largest model (train/model.h)
 
 /* The model file and what the log at hand says. */
 struct looking {

@@ -163,7 +163,7 @@ static enum choir_err show_proof(const char *path)
 {
     struct proof *proof = calloc(1, sizeof *proof);
     uint8_t *bytes = NULL;
-    size_t len = 0, dropped = 0;
+    size_t len = 0;
     enum choir_err err = proof == NULL ? CHOIR_ERR_MEMORY : CHOIR_OK;
 
     printf("== %s\n", path);
@@ -175,6 +175,8 @@ static enum choir_err show_proof(const char *path)
         printf("BAD: %s\n", err == CHOIR_ERR_FORMAT ? "not the proof of a round, or damaged"
                                                     : choir_err_text(err));
     } else {
+        size_t dropped = 0;
+
         for (size_t i = 0; i < proof->n_revealed; i++)
             dropped += proof->revealed[i].of_mask_key;
         printf("proof of");

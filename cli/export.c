@@ -15,7 +15,7 @@
 #include "cli/federation.h"
 #include "configs/aggregator.h"
 
-enum { FILE_BYTES_MAX = 1 << 30, NAME_BYTES = 32 };
+enum { PIECE_BYTES = 1 << 20, NAME_BYTES = 32 };
 
 static const char *const papers[] = {"model.safetensors", "model-card.md",  "plan.json",
                                      "roster.bin",        "federation.log", "run.json"};
@@ -57,21 +57,41 @@ static enum choir_err newest_run(int folder, const char *runs, char run[static P
     return err;
 }
 
+// A model may be too large to be held in memory.
+static enum choir_err pour(void *context, int to)
+{
+    int from = *(const int *)context;
+    uint8_t *piece = malloc(PIECE_BYTES);
+    enum choir_err err = piece == NULL ? CHOIR_ERR_MEMORY : CHOIR_OK;
+    ssize_t got = 1;
+
+    while (err == CHOIR_OK && got != 0) {
+        got = read(from, piece, PIECE_BYTES);
+        if (got > 0)
+            err = file_write(to, piece, (size_t)got);
+        else if (got < 0 && errno != EINTR)
+            err = CHOIR_ERR_IO;
+    }
+    free(piece);
+    return err;
+}
+
 static enum choir_err copy_as(const char *from_dir, const char *name, const char *to_dir,
                               const char *new_name)
 {
     char from[PATH_MAX], to[PATH_MAX];
-    uint8_t *bytes = NULL;
-    size_t len = 0;
     enum choir_err err = folder_path(from, from_dir, name);
+    int fd;
 
     if (err == CHOIR_OK)
         err = folder_path(to, to_dir, new_name);
-    if (err == CHOIR_OK)
-        err = file_read(from, FILE_BYTES_MAX, &bytes, &len);
-    if (err == CHOIR_OK)
-        err = file_replace(AT_FDCWD, to, 0644, bytes, len);
-    free(bytes);
+    if (err != CHOIR_OK)
+        return err;
+    fd = open(from, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? CHOIR_ERR_MISSING : CHOIR_ERR_IO;
+    err = file_replace_by(AT_FDCWD, to, 0644, pour, &fd);
+    close(fd);
     return err;
 }
 
@@ -155,7 +175,7 @@ static enum choir_err copy_papers(int folder, const char *runs, const char *run,
 static enum choir_err link_vector(void *context, const char *name)
 {
     const struct folder_copy *copy = context;
-    char from[PATH_MAX], to[PATH_MAX];
+    char from[PATH_MAX], to[PATH_MAX] = "";
     enum choir_err err = folder_path(from, copy->from, name);
 
     if (err == CHOIR_OK)

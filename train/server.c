@@ -156,7 +156,6 @@ void server_save(const struct server *server, uint8_t *to)
 
 enum choir_err server_load_part(struct server *server, size_t at, const uint8_t *from, size_t len)
 {
-    uint8_t head[STATE_HEAD_BYTES];
     bool good = true;
 
     assert(at % sizeof(float) == 0);
@@ -164,6 +163,8 @@ enum choir_err server_load_part(struct server *server, size_t at, const uint8_t 
         len % sizeof(float) != 0)
         return CHOIR_ERR_FORMAT;
     if (at == 0) {
+        uint8_t head[STATE_HEAD_BYTES];
+
         put_head(server, head);
         if (len < STATE_HEAD_BYTES || memcmp(head, from, sizeof head) != 0)
             return CHOIR_ERR_FORMAT;

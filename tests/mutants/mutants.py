@@ -303,7 +303,7 @@ MUTANTS = [
            ['round-sum_test', 'aggregator-merge_test']),
     Mutant('vectors-of-lost-sites-kept', 4, 'aggregator/intake.c',
            'if (unlinkat(sifting->intake->folder, name, 0) != 0 && errno != ENOENT)',
-           'if (newest[0] == 1)', ['aggregator-intake_test']),
+           'if (name[0] == 1)', ['aggregator-intake_test']),
     Mutant('late-vector-merged', 4, 'round/gather_attempt.c',
            'return step >= SAID_CONSENT || gather->phase == (enum gather_phase)(GATHER_OPEN + step);',
            'return gather != NULL && step < SAID_STEPS;',
