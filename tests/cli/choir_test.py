@@ -251,6 +251,45 @@ def a_plan_is_explained_or_refused_with_its_place(folder):
     choir("plan", "check", os.path.join(folder, "nothing"), exit_code=1)
 
 
+def write_plan(folder, change):
+    with open(LENDERS, encoding="utf-8") as file:
+        plan = json.load(file)
+    change(plan)
+    path = os.path.join(folder, "plan.json")
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(plan, file)
+    return path
+
+
+def a_plan_says_who_sees_what_and_why_its_sums_cannot_wrap(folder):
+    said = " ".join(choir("plan", "check", LENDERS).split())
+    check("Secure aggregation is on (aes-256-ctr)" in said, said)
+    check("over at least 3 of the 4 sites" in said and "In a round 1 may be lost" in said, said)
+    check("integers mod 2^32 in steps of 2^-25" in said and "cannot wrap" in said, said)
+    off = write_plan(folder, lambda plan: plan.update(secure_aggregation="off"))
+    said = " ".join(choir("plan", "check", off).split())
+    check("Masks are off: the aggregator sees the noised update of each site" in said, said)
+
+
+def a_plan_of_two_sites_is_refused_with_the_reason(folder):
+    def two(plan):
+        plan["sites"] = plan["sites"][:2]
+        plan["quorum"] = {"min_sites": 2}
+    said = choir("plan", "check", write_plan(folder, two), exit_code=1)
+    check("plan.json:1: secure_aggregation" in said, said)
+    check("each would learn the other's update by subtracting its own from the sum" in said, said)
+    check('mechanism "dp-sgd" with "secure_aggregation": "off"' in said, said)
+
+
+def a_plan_too_small_for_those_who_may_collude_is_not_launched(folder):
+    home = os.path.join(folder, "home")
+    init(home)
+    choir("roster", "add", home, *[enrol(folder, name) for name in ("a", "b", "c")], "--c", "2")
+    said = choir("launch", "--config", os.path.join(home, "aggregator.json"), "--dir", home,
+                 LENDERS, exit_code=1)
+    check("at least c + 3 = 5 sites; this plan has 4" in said, said)
+
+
 def schemas_are_json(folder):
     for name in ("plan", "site", "aggregator"):
         schema = json.loads(choir("plan", "schema", name))
@@ -288,7 +327,10 @@ TESTS = [usage_is_told_with_exit_code_2, help_is_told_with_exit_code_0,
          nonces_make_the_seed_once_all_sites_have_shown_theirs,
          a_site_added_after_the_nonces_were_shown_needs_all_to_commit_anew,
          a_relay_that_is_not_there_is_refused,
-         a_plan_is_explained_or_refused_with_its_place, schemas_are_json,
+         a_plan_is_explained_or_refused_with_its_place,
+         a_plan_says_who_sees_what_and_why_its_sums_cannot_wrap,
+         a_plan_of_two_sites_is_refused_with_the_reason,
+         a_plan_too_small_for_those_who_may_collude_is_not_launched, schemas_are_json,
          without_an_aggregator_each_command_says_what_to_start, a_launch_needs_the_operators_key]
 
 
