@@ -17,6 +17,7 @@ struct receiver {
     enum transfer_state state;
     bool refused; // failed because the peer said no
     bool fetch_due, ask_due, done_due, refuse_due;
+    bool fetched; // FETCH was sent: of two OPENs the second may be its answer
     uint16_t refusal;
     uint64_t bytes; // 0 until OPEN came
     uint8_t root[HASH_BYTES];
@@ -101,6 +102,7 @@ void receiver_reopen(struct receiver *receiver)
         return;
     receiver->state = state_now(receiver);
     receiver->retry_ms = TRANSFER_RETRY_MS;
+    receiver->fetched = false;
     if (!receiver->settings.fetch)
         return; // the sender opens again, and that makes us ask
     receiver->fetch_due = receiver->settings.fetch;
@@ -147,7 +149,12 @@ static enum choir_err take_open(struct receiver *receiver, const struct bulk_mes
         return take_first_open(receiver, message);
     if (message->bytes != receiver->bytes || memcmp(message->root, receiver->root, HASH_BYTES) != 0)
         return CHOIR_ERR_FORGED;
-    forget_questions(receiver);
+    // Our FETCH and the sender's own OPEN may have crossed: nothing was lost, so nothing is asked
+    // for twice. If it was a new connection after all, impatience will ask.
+    if (receiver->fetched)
+        receiver->fetched = false;
+    else
+        forget_questions(receiver);
     return CHOIR_OK;
 }
 
@@ -335,6 +342,7 @@ static bool make_question(struct receiver *receiver, struct bulk_message *messag
     if (receiver->fetch_due && receiver->bytes == 0) {
         message->kind = BULK_FETCH;
         receiver->fetch_due = false;
+        receiver->fetched = true;
         return true;
     }
     if (receiver->ask_due) {

@@ -14,27 +14,31 @@ import federation as fed
 
 HIDDEN = 48  # units of a hidden layer, so that an update has some thousand numbers
 ROUNDS = 2
+LARGE_HIDDEN = 24000  # an update of four chunks
+CUT_AFTER = 400 << 10
 
 
-def tapped_federation(folder):
+def tapped_federation(folder, cut_after=None):
     """The lenders, with a wiretap on both of the addresses that the roster tells the sites."""
-    federation, _ = fed.from_example(run_test.LENDERS, folder, tap.BUILD)
+    federation, _ = fed.from_example(run_test.LENDERS, folder, tap.BUILD,
+                                     policy={"max_parameters": 1000000})
     with open(federation.config, encoding="utf-8") as file:
         settings = json.load(file)
     taps = {}
     for channel, port in zip(("control", "bulk"), fed.free_ports(2)):
         known = int(settings[channel].rsplit(":", 1)[1])
         settings[channel] = f"tcp://127.0.0.1:{port}"
-        taps[channel] = wiretap.Wiretap(known, port)
+        taps[channel] = wiretap.Wiretap(
+            known, port, cut_after=cut_after if channel == "bulk" else None)
     settings["keep_masked_hours"] = 1
     with open(federation.config, "w", encoding="utf-8") as file:
         json.dump(settings, file)
     return federation, taps
 
 
-def wide_plan(folder):
-    return run_test.short_plan(folder, ROUNDS, secure_aggregation="on", model={
-        "layers": [{"kind": "dense", "units": HIDDEN, "activation": "tanh"},
+def wide_plan(folder, hidden=HIDDEN, rounds=ROUNDS):
+    return run_test.short_plan(folder, rounds, secure_aggregation="on", model={
+        "layers": [{"kind": "dense", "units": hidden, "activation": "tanh"},
                    {"kind": "dense", "units": 1, "activation": "none"}]})
 
 
@@ -97,6 +101,36 @@ def run_tapped(folder):
     return plain, masked, taps
 
 
+def read(path):
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
+def a_cut_upload_goes_on_where_it_stopped_in_the_same_attempt(folder):
+    federation, taps = tapped_federation(folder, cut_after=CUT_AFTER)
+    plan = wide_plan(folder, LARGE_HIDDEN, rounds=1)
+    try:
+        federation.approve(plan)
+        federation.start_aggregator()
+        for name in federation.sites:
+            federation.start_node(name)
+        federation.launch(plan)
+        tap.check(federation.watch(quiet=True, timeout=120), federation.tail(federation.log))
+    finally:
+        federation.stop()
+        for one in taps.values():
+            one.close()
+    masked = contents(os.path.join(federation.home, "state", "masked", "*", "*.masked"))
+    up = sum(len(stream) for stream in taps["bulk"].streams(upward=True))
+    whole = sum(len(vector) for vector in masked)
+    print(f"# 4 vectors of {len(masked[0])} bytes, {up} bytes went up")
+    tap.check(taps["bulk"].held.is_set(), "nothing was cut")
+    tap.check("round=1 sites=4" in read(federation.log), federation.tail(federation.log))
+    for site in federation.sites.values():
+        tap.check("attempt_note" not in read(site.log), f"{site.name} gave up an attempt")
+    tap.check(len(masked) == 4 and up > whole, f"{up} bytes went up for {whole}")
+
+
 def send_through(tapped, content):
     """The content as a program without encryption would send it, through a wiretap."""
     arrived = bytearray()
@@ -151,4 +185,5 @@ def the_same_search_finds_an_update_that_is_sent_in_clear(folder):
 
 if __name__ == "__main__":
     sys.exit(tap.run([a_round_on_the_wire_holds_no_byte_of_an_update,
+                      a_cut_upload_goes_on_where_it_stopped_in_the_same_attempt,
                       the_same_search_finds_an_update_that_is_sent_in_clear]))

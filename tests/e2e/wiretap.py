@@ -7,12 +7,14 @@ class Wiretap:
     """Listens on one port of loopback and passes everything on to another, keeping both ways.
 
     After `hold_after` bytes of the first connection nothing more of it is passed upward: `held` is
-    set, and whoever sends goes on until its windows and queues are full.
+    set, and whoever sends goes on until its windows and queues are full. After `cut_after` bytes it
+    is closed.
     """
 
-    def __init__(self, listen, forward, hold_after=None):
+    def __init__(self, listen, forward, hold_after=None, cut_after=None):
         self.forward = forward
         self.hold_after = hold_after
+        self.cut_after = cut_after
         self.held = threading.Event()
         self.seen = []  # (upward, bytes) of each connection and direction, in the order of opening
         self.lock = threading.Lock()
@@ -45,6 +47,9 @@ class Wiretap:
                 if may_hold and self.hold_after is not None and len(kept) > self.hold_after:
                     self.held.set()
                     continue
+                if may_hold and self.cut_after is not None and len(kept) > self.cut_after:
+                    self.held.set()
+                    break
                 sink.sendall(part)
         except OSError:
             pass

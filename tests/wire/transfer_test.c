@@ -203,6 +203,28 @@ static void content_arrives_whatever_its_length(void **state)
     }
 }
 
+// As an aggregator does, which cannot know whether the site announced its vector before it could
+// expect one: the site's OPEN and the FETCH cross.
+static void an_upload_that_is_also_fetched_is_sent_once(void **state)
+{
+    struct network network = make_network(1, 0, 0, false);
+    struct receiver_settings settings = {.max_bytes = 64 << 20, .fetch = true, .window = 12};
+    struct pair pair;
+
+    (void)state;
+    pair_open(&pair, 5 * (size_t)BULK_CHUNK_BYTES, false);
+    receiver_free(pair.receiver);
+    memcpy(settings.id, pair.id, HASH_BYTES);
+    settings.fd = fileno(pair.spool);
+    settings.root = source_root(pair.source);
+    assert_int_equal(receiver_new(&settings, &pair.receiver), CHOIR_OK);
+    play(&pair, &network);
+    assert_arrived(&pair);
+    assert_int_equal(network.n_data, source_chunks(pair.source));
+    pair_close(&pair);
+    network_close(&network);
+}
+
 static void a_bad_network_only_slows_it_down(void **state)
 {
     (void)state;
@@ -531,6 +553,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_under_way_does_not_grow_with_the_sites),
         cmocka_unit_test(content_arrives_whatever_its_length),
+        cmocka_unit_test(an_upload_that_is_also_fetched_is_sent_once),
         cmocka_unit_test(a_bad_network_only_slows_it_down),
         cmocka_unit_test(a_new_connection_resumes_without_sending_again),
         cmocka_unit_test(the_window_bounds_what_is_under_way),
