@@ -15,7 +15,7 @@
 #include "base/hex.h"
 #include "configs/plan.h"
 
-enum { MARK_VERSION = 2, MARK_BYTES_MAX = 256, RUNS_DIGITS_MAX = 6, RUNS_MAX = 99999 };
+enum { MARK_VERSION = 2, MARK_BYTES_MAX = 512, RUNS_DIGITS_MAX = 6, RUNS_MAX = 99999 };
 
 #define SCRATCH_NAME "scratch.tmp" // never seen but for a moment
 
@@ -281,6 +281,7 @@ static enum choir_err decode_mark(const uint8_t *bytes, size_t len, struct mark 
     read.threshold = view_u32(&view);
     read.minimum = view_u32(&view);
     view_bytes(&view, read.r0, sizeof read.r0);
+    view_bytes(&view, read.model_hash, sizeof read.model_hash);
     view_bytes(&view, read.asked, sizeof read.asked);
     read.revealed = view_u8(&view) != 0;
     view_bytes(&view, stored, sizeof stored);
@@ -333,6 +334,7 @@ enum choir_err home_write_mark(const struct home *home, const struct mark *mark)
     buf_u32(&buf, mark->threshold);
     buf_u32(&buf, mark->minimum);
     buf_bytes(&buf, mark->r0, sizeof mark->r0);
+    buf_bytes(&buf, mark->model_hash, sizeof mark->model_hash);
     buf_bytes(&buf, mark->asked, sizeof mark->asked);
     buf_u8(&buf, mark->revealed ? 1 : 0);
     hash_bytes(hash, bytes, buf.len);

@@ -34,9 +34,9 @@ struct mark {
     uint32_t threshold; // T and U_min of `round`, fixed within it
     uint32_t minimum;
     uint8_t r0[HASH_BYTES];
-    uint8_t
-        asked[MARK_ASKED_BYTES]; // V0: bit id % 8 of byte id / 8. A later attempt asks no others
-    bool revealed;               // an UNMASK of this round may have left: no later attempt of it
+    uint8_t model_hash[HASH_BYTES];  // fixed within `round`, as its update is trained on one model
+    uint8_t asked[MARK_ASKED_BYTES]; // V0, bit id % 8 of byte id / 8: a later attempt asks no other
+    bool revealed; // an UNMASK of this round may have left: no later attempt of it
 };
 
 struct site_settings {

@@ -217,6 +217,10 @@ static enum message_code fault_in_open(struct site *site, const struct incoming 
         return MESSAGE_CODE_STALE;
     if (open->round == site->mark.round && site->mark.revealed)
         return MESSAGE_CODE_LOST;
+    // The update of a round is made once: on a model that only some sites saw in another attempt,
+    // the sum of all would be theirs.
+    if (open->round == site->mark.round && !same(open->model_hash, site->mark.model_hash))
+        return MESSAGE_CODE_TRANSCRIPT;
     if (!plan_matches(site))
         return MESSAGE_CODE_NOT_APPROVED;
     if (!suite_is_known(site))
@@ -248,6 +252,7 @@ static void begin_attempt(struct site *site, const uint8_t r0[static HASH_BYTES]
     site->mark.threshold = site->open.threshold;
     site->mark.minimum = site->open.minimum;
     memcpy(site->mark.r0, r0, HASH_BYTES);
+    memcpy(site->mark.model_hash, site->open.model_hash, HASH_BYTES);
     mark_asked(&site->mark, &site->open.sites);
     site->mark.revealed = false;
     site->phase = SITE_IN_MARKING;

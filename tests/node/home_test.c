@@ -38,6 +38,7 @@ static const struct mark sample_mark = {.run = {9, 8, 7},
                                         .threshold = 3,
                                         .minimum = 3,
                                         .r0 = {1, 2, 3},
+                                        .model_hash = {4, 5},
                                         .asked = {0x1e, [125] = 1},
                                         .revealed = true};
 
@@ -52,6 +53,7 @@ static void a_mark_is_found_again(void **state)
     assert_int_equal(found.round, 4);
     assert_int_equal(found.attempt, 2);
     assert_memory_equal(found.r0, sample_mark.r0, sizeof found.r0);
+    assert_memory_equal(found.model_hash, sample_mark.model_hash, HASH_BYTES);
     assert_memory_equal(found.asked, sample_mark.asked, sizeof found.asked);
     assert_true(found.revealed);
 }

@@ -145,6 +145,26 @@ static void two_models_in_one_round_give_no_sum(void **state)
     assert_false(cheat_learns(&view, &(struct site_set){.n = 4, .id = {1, 2, 3, 4}}, &found));
 }
 
+// The same in two steps: all train in the first attempt, on two models, and give the integers that
+// they have charged in the second, for which all are told the same.
+static void two_models_in_two_attempts_of_a_round_give_no_sum(void **state)
+{
+    struct site_set all = cheat_sites(5);
+    struct site_set one = CHEAT_SET(1);
+    struct site_set rest = CHEAT_SET(2, 3, 4);
+
+    (void)state;
+    propose(&view, 1, 1, all);
+    other = view;
+    other.open.model_hash[0] = 0xdd;
+    cheat_open(&view, &one);
+    cheat_open(&other, &rest);
+    propose(&view, 1, 2, all);
+    play(&view, all);
+    assert_int_equal(cheat_refused(2), MESSAGE_CODE_TRANSCRIPT);
+    assert_false(cheat_learns(&view, &(struct site_set){.n = 4, .id = {1, 2, 3, 4}}, &found));
+}
+
 static void two_lists_of_keys_in_one_attempt_are_refused(void **state)
 {
     struct site_set all = cheat_sites(5);
@@ -666,6 +686,7 @@ int main(void)
         TEST(a_whole_round_gives_the_sum_and_nothing_else),
         TEST(the_vector_of_a_site_that_was_declared_lost_stays_hidden),
         TEST(two_models_in_one_round_give_no_sum),
+        TEST(two_models_in_two_attempts_of_a_round_give_no_sum),
         TEST(two_lists_of_keys_in_one_attempt_are_refused),
         TEST(a_second_survivor_set_gets_no_second_consent),
         TEST(two_halves_with_two_survivor_sets_reveal_nothing),
