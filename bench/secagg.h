@@ -3,8 +3,10 @@
 #ifndef CHOIR_BENCH_SECAGG_H
 #define CHOIR_BENCH_SECAGG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include "crypto/sign.h"
 #include "round/graph.h"
@@ -77,6 +79,11 @@ double secagg_cpu(void);  // seconds of this thread
 double secagg_wall(void); // seconds
 /* `n` signatures verified. */
 void secagg_verify(const struct secagg *round, size_t n);
-void secagg_must(bool good);
+/* Ends the process where something cannot be. */
+static inline void secagg_must(bool good)
+{
+    if (!good)
+        abort();
+}
 
 #endif

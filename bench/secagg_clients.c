@@ -10,12 +10,6 @@
 
 enum { CHUNK_BYTES = 262144, SIGNED_BYTES = 174 }; // an advert in its envelope
 
-void secagg_must(bool good)
-{
-    if (!good)
-        abort();
-}
-
 static double seconds_of(clockid_t clock)
 {
     struct timespec now;

@@ -98,6 +98,7 @@ static void *run(void *argument)
     return NULL;
 }
 
+// NOLINTBEGIN(readability-non-const-parameter): add_part writes to `total`
 // GB/s of input on THREADS threads at once, by the processor time of the slowest: what others take
 // from the processors does not count, what they take from the memory does.
 static double on_threads(void (*work)(struct part *part), uint8_t *const *vectors, uint8_t *total)
@@ -121,6 +122,7 @@ static double on_threads(void (*work)(struct part *part), uint8_t *const *vector
     }
     return 1e-9 * VECTORS * (double)VECTOR_BYTES / slowest;
 }
+// NOLINTEND(readability-non-const-parameter)
 
 void secagg_merge(size_t runs, double *read, double *kernel, double *merge)
 {

@@ -299,12 +299,12 @@ static void on_run_end(struct site *site, const struct incoming *message)
 
 static void on_refuse(struct site *site)
 {
-    const struct msg_refuse *refuse = &site->message.refuse;
+    const struct msg_refuse *reason = &site->message.refuse;
 
-    if (refuse->code == MESSAGE_CODE_NOT_JOINED)
+    if (reason->code == MESSAGE_CODE_NOT_JOINED)
         join_if_quiet(site);
     else
-        site_report(site, refuse->code, refuse->text);
+        site_report(site, reason->code, reason->text);
 }
 
 // Messages that are about the run this site is in; site->message is decoded.

@@ -99,6 +99,7 @@ enum site_event_kind {
 /* Fields not named beside the kind are ignored; answers about a past attempt are too. */
 struct site_event {
     enum site_event_kind kind;
+    enum message_code code;
     uint64_t now_ms;
     uint8_t fresh[MESSAGE_NONCE_BYTES]; // random bytes, new with every event; wiped by the caller
     const struct incoming *message;     // borrowed for the call
@@ -107,7 +108,6 @@ struct site_event {
     uint32_t attempt;
     struct site_update update;
     uint8_t hash[HASH_BYTES];
-    enum message_code code;
     const char *text; // for people; may be NULL
 };
 

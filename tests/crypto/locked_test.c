@@ -1,12 +1,12 @@
 #include "crypto/locked.h"
 
-#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -43,10 +43,11 @@ static bool is_kept_out_of_dumps(uintptr_t address)
 
     assert_non_null(maps);
     while (fgets(line, sizeof line, maps) != NULL) {
-        uintptr_t from, to;
+        char *end = line;
+        uintptr_t from = (uintptr_t)strtoull(line, &end, 16);
 
-        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &from, &to) == 2)
-            inside = address >= from && address < to;
+        if (end > line && *end == '-') // a mapping begins
+            inside = address >= from && address < (uintptr_t)strtoull(end + 1, NULL, 16);
         else if (inside && strncmp(line, "VmFlags:", 8) == 0)
             kept = strstr(line, " dd") != NULL;
     }

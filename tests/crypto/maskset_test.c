@@ -11,7 +11,7 @@
 
 #include "crypto/rng.h"
 
-enum { N = 7, BYTES = 70000 / 4 * 4, SEGMENT = 3 };
+enum { N = 7, BYTES = 70000 / 4 * 4, HALF = BYTES / 8 * 4, SEGMENT = 3 };
 
 static uint8_t seeds[N][MASK_SEED_BYTES], start_values[BYTES], expected[BYTES], made[BYTES];
 
@@ -64,7 +64,7 @@ static void term_by_term(struct mask *worker, unsigned lane_bits)
 static void a_set_is_the_sum_of_its_terms(void **state)
 {
     (void)state;
-    for (uint16_t suite = MASK_AES256; suite <= MASK_SM4; suite++) {
+    for (uint16_t suite = MASK_AES256; suite <= (uint16_t)MASK_SM4; suite++) {
         struct mask *worker = open_suite(suite);
         struct maskset *set = filled(suite);
 
@@ -133,7 +133,7 @@ static void threads_share_a_set(void **state)
 {
     struct maskset *set = filled(MASK_CHACHA20);
     struct mask *worker = open_suite(MASK_CHACHA20);
-    struct half halves[2] = {{set, 0, BYTES / 8 * 4}, {set, BYTES / 8 * 4, BYTES - BYTES / 8 * 4}};
+    struct half halves[2] = {{set, 0, HALF}, {set, HALF, BYTES - HALF}};
     pthread_t threads[2];
 
     (void)state;

@@ -30,7 +30,7 @@ static void fill_update(const struct party *party, size_t i, uint8_t *to)
     size_t width = party->lane_bits / 8;
 
     for (size_t k = 0; k <= party->n_parameters; k++) {
-        uint32_t value = k == party->n_parameters ? 1 : (uint32_t)((i + 1) * 1000 + 7 * k);
+        uint32_t value = k == party->n_parameters ? 1 : (uint32_t)((i + 1) * 1000 + k * 7);
 
         for (size_t at = 0; at < width; at++)
             to[k * width + at] = (uint8_t)(value >> (8 * at));
@@ -41,7 +41,7 @@ static void fill_update(const struct party *party, size_t i, uint8_t *to)
 static void fill_fresh(const struct party *party, size_t i, uint8_t *to)
 {
     for (size_t k = 0; k < MESSAGE_NONCE_BYTES; k++)
-        to[k] = (uint8_t)(16 * i + 64 * party->attempt + k);
+        to[k] = (uint8_t)(16 * i + (size_t)64 * party->attempt + k);
 }
 
 static void root_of(const struct party *party, const uint8_t *vector, struct site_update *update)

@@ -335,7 +335,7 @@ static void a_retry_masks_the_same_update_with_fresh_keys(void **state)
     party.attempt = 2;
     to_masked();
     assert_memory_not_equal(party.site[0].advert.body + MASK_KEY_AT, advert.body + MASK_KEY_AT,
-                            3 * CURVE_KEY_BYTES);
+                            (size_t)3 * CURVE_KEY_BYTES);
     assert_memory_not_equal(party.site[0].vector, before, party_bytes(&party));
     assert_memory_equal(party.site[0].plain, plain, sizeof plain);
 }
