@@ -19,6 +19,7 @@ struct ranges {
     char text[RANGES_MAX];
     uint64_t first, last;
     size_t n;
+    bool cut; // more would not fit
 };
 
 /* What is known while a log is read. */
@@ -37,8 +38,12 @@ static void put_range(struct ranges *ranges)
     size_t used = strlen(ranges->text);
     const char *comma = used == 0 ? "" : ", ";
 
-    if (ranges->first == 0)
+    if (ranges->first == 0 || ranges->cut)
         return;
+    if (used + 2 * sizeof "18446744073709551615-" + sizeof ", ..." > RANGES_MAX) {
+        ranges->cut = true;
+        return;
+    }
     if (ranges->first == ranges->last)
         snprintf(ranges->text + used, RANGES_MAX - used, "%s%" PRIu64, comma, ranges->first);
     else
@@ -60,8 +65,13 @@ static void add_round(struct ranges *ranges, uint64_t round)
 // The text, complete; nothing can be added any more.
 static const char *end_ranges(struct ranges *ranges)
 {
+    size_t used;
+
     put_range(ranges);
     ranges->first = 0;
+    used = strlen(ranges->text);
+    if (ranges->cut)
+        snprintf(ranges->text + used, RANGES_MAX - used, ", ... (%zu in all)", ranges->n);
     return ranges->text;
 }
 

@@ -243,7 +243,7 @@ void federation_reopen(struct federation *federation, size_t site, const char *f
 void federation_export(struct federation *federation)
 {
     for (size_t i = 0; i < federation->n_sites; i++) {
-        char name[32];
+        char name[48];
 
         snprintf(name, sizeof name, "out/site%zu.ledger", i + 1);
         must(ledger_export(federation->ledgers[i], AT_FDCWD, federation_path(federation, name)));
