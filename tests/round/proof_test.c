@@ -189,13 +189,13 @@ static void mask(void)
     proof.survivors = part_of(2);
 }
 
-static void consent(size_t n)
+static void consent(size_t n, const uint8_t *transcript)
 {
     message.kind = MESSAGE_CONSENT;
     memcpy(message.consent.r2, r[2], HASH_BYTES);
     memcpy(message.consent.r3, r[3], HASH_BYTES);
     for (size_t i = 0; i < n; i++)
-        says(i, r[3], &papers[2][i]);
+        says(i, transcript, &papers[2][i]);
     message.kind = MESSAGE_CONSENTS;
     list_of(&message.consents.consents, papers[2], n);
     proof.consents = part_of(3);
@@ -260,7 +260,7 @@ static int make_proof(void **state)
     advertise();
     share();
     mask();
-    consent(N_U);
+    consent(N_U, r[3]);
     reveal();
     encode();
     return 0;
@@ -349,14 +349,27 @@ static void a_proof_that_is_cut_or_longer_cannot_be_read(void **state)
     free(longer);
 }
 
-static void too_few_consents_prove_nothing(void **state)
+static void consent_again(size_t n, const uint8_t *transcript)
 {
-    (void)state;
     for (size_t i = 0; i < N_U; i++)
         free(papers[2][i].bytes);
     memset(papers[2], 0, sizeof papers[2]);
-    consent(T - 1);
+    consent(n, transcript);
     encode();
+}
+
+static void letters_that_answer_something_else_are_found(void **state)
+{
+    (void)state;
+    consent_again(N_U, r[2]);
+    assert_int_equal(checks(), CHOIR_ERR_FORGED);
+    assert_string_equal(result.fault, "consent number 1 does not belong there");
+}
+
+static void too_few_consents_prove_nothing(void **state)
+{
+    (void)state;
+    consent_again(T - 1, r[3]);
     assert_int_equal(checks(), CHOIR_ERR_FORGED);
     assert_string_equal(result.fault, "the consent has 2 sites, fewer than 3");
 }
@@ -367,6 +380,8 @@ static void another_roster_or_more_colluding_sites_are_found(void **state)
     terms.roster_hash[0] ^= 1;
     assert_int_equal(checks(), CHOIR_ERR_FORGED);
     terms.roster_hash[0] ^= 1;
+    terms.collusion = 1; // U_min = 3 hides two honest sites only
+    assert_int_equal(checks(), CHOIR_ERR_FORGED);
     terms.collusion = 2; // T = 3 of 4 is too few
     assert_int_equal(checks(), CHOIR_ERR_FORGED);
     terms.collusion = 0;
@@ -408,6 +423,8 @@ int main(void)
                                         make_proof, forget),
         cmocka_unit_test_setup_teardown(every_changed_byte_is_found, make_proof, forget),
         cmocka_unit_test_setup_teardown(a_proof_that_is_cut_or_longer_cannot_be_read, make_proof,
+                                        forget),
+        cmocka_unit_test_setup_teardown(letters_that_answer_something_else_are_found, make_proof,
                                         forget),
         cmocka_unit_test_setup_teardown(too_few_consents_prove_nothing, make_proof, forget),
         cmocka_unit_test_setup_teardown(another_roster_or_more_colluding_sites_are_found,
