@@ -10,6 +10,7 @@
 #include "configs/lanes.h"
 #include "privacy/rdp.h"
 #include "train/snapshot.h"
+#include "wire/roster.h"
 
 enum {
     PAGE_WIDTH = 78,
@@ -189,16 +190,16 @@ static void say_data(struct page *page, const struct plan *plan)
     say(page, "Bounds, levels and scaling are public; a value outside them stops the site.");
 }
 
-// Fewest sites of a sum where none may collude; a roster that says more raises it (SA1).
-static uint32_t least_sites(const struct plan *plan)
+// Fewest sites of a sum; with masks on, where c sites may collude with the aggregator (SA1).
+static uint32_t least_sites(const struct plan *plan, uint32_t c)
 {
-    uint32_t least = plan->quorum.min_sites;
+    uint32_t n = (uint32_t)plan->n_sites, least = plan->quorum.min_sites;
 
     if (plan->secure_aggregation == PLAN_OFF)
         return least;
-    if (least < plan->n_sites / 2 + 1)
-        least = (uint32_t)plan->n_sites / 2 + 1;
-    return least < PLAN_HONEST_SITES ? PLAN_HONEST_SITES : least;
+    if (least < (n + c) / 2 + 1)
+        least = (n + c) / 2 + 1;
+    return least < c + PLAN_HONEST_SITES ? c + PLAN_HONEST_SITES : least;
 }
 
 static void say_sites(struct page *page, const struct plan *plan)
@@ -215,7 +216,8 @@ static void say_sites(struct page *page, const struct plan *plan)
         say(page, "and %zu more,", plan->n_sites - LIST_MAX);
     say(page, "public nominal sizes, %" PRIu64 " together.", total);
     say(page, "A round counts with %u or more of the %zu and waits %u s in each phase.",
-        least_sites(plan), plan->n_sites, plan->quorum.phase_deadline_s);
+        least_sites(plan, roster_default_c(plan->n_sites)), plan->n_sites,
+        plan->quorum.phase_deadline_s);
 }
 
 static void say_model(struct page *page, const struct plan *plan)
@@ -266,9 +268,10 @@ static void bytes_text(double bytes, char *text, size_t max)
 static void say_ring(struct page *page, const struct plan *plan)
 {
     say(page,
-        "They are integers mod 2^%u in steps of 2^-%u; an update is cut to norm %g, its noise "
-        "included, so the sum of all %zu takes at most %.0f %% of the room and cannot wrap.",
-        plan->update.lane_bits, plan->update.frac_bits, plan->update.clip_norm, plan->n_sites,
+        "They are integers mod 2^%u in steps of 2^-%u; an update is cut to norm %g%s, so the sum "
+        "of all %zu takes at most %.0f %% of the room and cannot wrap.",
+        plan->update.lane_bits, plan->update.frac_bits, plan->update.clip_norm,
+        plan->privacy.mechanism == MECHANISM_NONE ? "" : ", its noise included", plan->n_sites,
         ceil(100.0 * lanes_fill(plan)));
     for (size_t i = 0; i < plan->n_sites; i++) {
         if (lanes_noise_norm(plan, i) <= plan->update.clip_norm)
@@ -303,18 +306,19 @@ static void say_release(struct page *page, const struct plan *plan, const struct
 // Who learns what under secure aggregation; that it is off was said in the words of the mechanism.
 static void say_masks(struct page *page, const struct plan *plan)
 {
-    uint32_t least = least_sites(plan);
+    uint32_t c = roster_default_c(plan->n_sites), least = least_sites(plan, c);
 
     if (plan->secure_aggregation == PLAN_OFF)
         return;
     start(page, "Masks");
     say(page,
-        "Secure aggregation is on (%s): the aggregator sees masked updates and learns their sum "
-        "over at least %u of the %zu sites, nothing of a single one, even if it cheats. In a round "
-        "%zu may be lost. A roster that lets c sites collude with the aggregator asks for more: "
-        "for c + %d, and for more than half of sites and c together.",
-        plan_suite_name(plan_suite(plan)), least, plan->n_sites, plan->n_sites - least,
-        PLAN_HONEST_SITES);
+        "Secure aggregation is on (%s): the aggregator sees masked updates and learns only sums, "
+        "nothing of a single update, even if it cheats.",
+        plan_suite_name(plan_suite(plan)));
+    say(page,
+        "Where c = %u may collude with it, as in a roster of %zu sites that says nothing else, a sum "
+        "is over %u of them at least, and a round may lose %zu.",
+        c, plan->n_sites, least, plan->n_sites - least);
 }
 
 static void say_privacy(struct page *page, const struct plan *plan)

@@ -168,8 +168,10 @@ static void masks_are_explained_where_they_are_on(void **state)
     explain();
     assert_says("29 numbers, masked.");
     assert_says("Secure aggregation is on (aes-256-ctr): the aggregator sees masked updates and "
-                "learns their sum over at least 3 of the 3 sites");
-    assert_says("In a round 0 may be lost.");
+                "learns only sums, nothing of a single update, even if it cheats.");
+    assert_says(
+        "Where c = 0 may collude with it, as in a roster of 3 sites that says nothing else, "
+        "a sum is over 3 of them at least, and a round may lose 0.");
     assert_says("A round counts with 3 or more of the 3");
     assert_says("its guarantee stands alone. Masks Secure");
 }
