@@ -1,9 +1,12 @@
 /* What an aggregator that cheats gets out of honest sites: nothing. Each test plays an attack as
  * far as the sites let it; where there is something to gain, the test works it out from all that
- * was said. tests/mutants takes the checks out one by one, and the attacks succeed.
+ * was said. tests/mutants takes the checks out one by one, and the attacks succeed. Attacks in more
+ * than one attempt: retry_test.c.
  *
  * An altered chunk of a vector meets the Merkle root of the signed header on the bulk link:
  * tests/wire/transfer_test.c, a_changed_chunk_is_not_kept_and_asked_for_again. */
+#include "attack.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,88 +15,17 @@
 
 #include <cmocka.h>
 
-#include "cheat.h"
 #include "crypto/curve.h"
 
 static struct view view, other;
 static struct lanes found, truth;
 
-static void begin(uint32_t n, uint32_t n_honest, uint32_t collusion)
-{
-    const struct cheat_terms terms = {
-        .n = n, .n_honest = n_honest, .collusion = collusion, .suite = MASK_AES256, .cohort = 2};
-
-    cheat_begin(&terms);
-}
-
-// Four honest sites and one accomplice, c = 1: T = 4, U_min = 4.
-static int five(void **state)
-{
-    (void)state;
-    begin(5, 4, 1);
-    return 0;
-}
-
-static int leave(void **state)
-{
-    (void)state;
-    cheat_end();
-    return 0;
-}
-
-// True if the attacker works out the update of one site, or the sum of some.
-static bool learns(const struct view *from, struct site_set sites)
-{
-    if (!cheat_learns(from, &sites, &found))
-        return false;
-    truth = cheat_truth(from, &sites);
-    return cheat_same(&found, &truth);
-}
-
-static size_t said_by_all(const struct view *of, enum message_kind kind)
-{
-    size_t n = 0;
-
-    for (uint32_t id = 1; id < CHEAT_IDS; id++)
-        n += cheat_said(of, id, kind);
-    return n;
-}
-
-static void propose(struct view *to, uint64_t round, uint32_t attempt, struct site_set v0)
-{
-    cheat_propose(to, round, attempt, &v0);
-}
-
-static void to_masked(struct view *to)
-{
-    const struct site_set all = to->open.sites;
-
-    cheat_open(to, &all);
-    cheat_adverts(to, &all, &all);
-    cheat_shares(to, &all, &all);
-}
-
-static void survive(struct view *to, struct site_set u, struct site_set told)
-{
-    cheat_survivors(to, &u, &told);
-}
-
-static void consent(struct view *to, struct site_set of, struct site_set told)
-{
-    cheat_consents(to, &of, &told);
-}
-
-static void play(struct view *to, struct site_set u)
-{
-    cheat_play(to, &u);
-}
-
 static void a_whole_round_gives_the_sum_and_nothing_else(void **state)
 {
     (void)state;
-    propose(&view, 1, 1, cheat_sites(5));
-    play(&view, cheat_sites(5));
-    assert_true(learns(&view, CHEAT_SET(1, 2, 3, 4)));
+    attack_propose(&view, 1, 1, cheat_sites(5));
+    attack_play(&view, cheat_sites(5));
+    assert_true(attack_learns(&view, CHEAT_SET(1, 2, 3, 4)));
     for (uint32_t subset = 1; subset < 15; subset++) {
         struct site_set sites = {.n = 0};
 
@@ -109,12 +41,12 @@ static void the_vector_of_a_site_that_was_declared_lost_stays_hidden(void **stat
     struct site_set lost = CHEAT_SET(4);
 
     (void)state;
-    propose(&view, 1, 1, cheat_sites(5));
-    to_masked(&view); // the vector of site 4 is here all the same: a late one
-    survive(&view, CHEAT_SET(1, 2, 3, 5), cheat_sites(3));
-    consent(&view, CHEAT_SET(1, 2, 3, 5), cheat_sites(3));
-    assert_true(learns(&view, CHEAT_SET(1, 2, 3)));
-    assert_false(learns(&view, lost));
+    attack_propose(&view, 1, 1, cheat_sites(5));
+    attack_to_masked(&view); // the vector of site 4 is here all the same: a late one
+    attack_survivors(&view, CHEAT_SET(1, 2, 3, 5), cheat_sites(3));
+    attack_consents(&view, CHEAT_SET(1, 2, 3, 5), cheat_sites(3));
+    assert_true(attack_learns(&view, CHEAT_SET(1, 2, 3)));
+    assert_false(attack_learns(&view, lost));
     assert_true(cheat_without_pairs(&view, 4, &found)); // its pair masks are known now
     truth = cheat_truth(&view, &lost);
     assert_false(cheat_same(&found, &truth)); // and its self mask hides it
@@ -128,7 +60,7 @@ static void two_models_in_one_round_give_no_sum(void **state)
     struct site_set rest = CHEAT_SET(2, 3, 4);
 
     (void)state;
-    propose(&view, 1, 1, all);
+    attack_propose(&view, 1, 1, all);
     other = view;
     other.open.model_hash[0] = 0xdd;
     cheat_open(&view, &one);
@@ -137,31 +69,11 @@ static void two_models_in_one_round_give_no_sum(void **state)
     cheat_adverts(&other, &all, &rest);
     cheat_shares(&view, &all, &one);
     cheat_shares(&other, &all, &rest);
-    survive(&view, all, one);
-    survive(&other, all, rest);
-    consent(&view, all, one);
-    consent(&other, all, rest);
-    assert_int_equal(said_by_all(&view, MESSAGE_UNMASK), 0);
-    assert_false(cheat_learns(&view, &(struct site_set){.n = 4, .id = {1, 2, 3, 4}}, &found));
-}
-
-// The same in two steps: all train in the first attempt, on two models, and give the integers that
-// they have charged in the second, for which all are told the same.
-static void two_models_in_two_attempts_of_a_round_give_no_sum(void **state)
-{
-    struct site_set all = cheat_sites(5);
-    struct site_set one = CHEAT_SET(1);
-    struct site_set rest = CHEAT_SET(2, 3, 4);
-
-    (void)state;
-    propose(&view, 1, 1, all);
-    other = view;
-    other.open.model_hash[0] = 0xdd;
-    cheat_open(&view, &one);
-    cheat_open(&other, &rest);
-    propose(&view, 1, 2, all);
-    play(&view, all);
-    assert_int_equal(cheat_refused(2), MESSAGE_CODE_TRANSCRIPT);
+    attack_survivors(&view, all, one);
+    attack_survivors(&other, all, rest);
+    attack_consents(&view, all, one);
+    attack_consents(&other, all, rest);
+    assert_int_equal(attack_said(&view, MESSAGE_UNMASK), 0);
     assert_false(cheat_learns(&view, &(struct site_set){.n = 4, .id = {1, 2, 3, 4}}, &found));
 }
 
@@ -171,7 +83,7 @@ static void two_lists_of_keys_in_one_attempt_are_refused(void **state)
     struct site_set few = CHEAT_SET(1, 2, 3, 5);
 
     (void)state;
-    propose(&view, 1, 1, all);
+    attack_propose(&view, 1, 1, all);
     other = view;
     cheat_open(&view, &all);
     memcpy(other.r, view.r, sizeof other.r);
@@ -181,17 +93,17 @@ static void two_lists_of_keys_in_one_attempt_are_refused(void **state)
     cheat_shares(&other, &few, &(struct site_set){.n = 2, .id = {2, 3}});
     assert_int_not_equal(cheat_refused(1), MESSAGE_CODE_NONE);
     assert_int_not_equal(cheat_refused(2), MESSAGE_CODE_NONE);
-    assert_int_equal(said_by_all(&view, MESSAGE_MASKED), 0);
+    assert_int_equal(attack_said(&view, MESSAGE_MASKED), 0);
 }
 
 static void a_second_survivor_set_gets_no_second_consent(void **state)
 {
     (void)state;
-    propose(&view, 1, 1, cheat_sites(5));
-    to_masked(&view);
-    survive(&view, cheat_sites(5), cheat_sites(4));
+    attack_propose(&view, 1, 1, cheat_sites(5));
+    attack_to_masked(&view);
+    attack_survivors(&view, cheat_sites(5), cheat_sites(4));
     other = view;
-    survive(&other, CHEAT_SET(1, 2, 3, 5), cheat_sites(3));
+    attack_survivors(&other, CHEAT_SET(1, 2, 3, 5), cheat_sites(3));
     for (uint32_t id = 1; id <= 3; id++) {
         assert_int_equal(cheat_refused(id), MESSAGE_CODE_SECOND_CONSENT);
         assert_int_equal(cheat_said(&view, id, MESSAGE_CONSENT), 1);
@@ -203,32 +115,32 @@ static void a_second_survivor_set_gets_no_second_consent(void **state)
 static void two_halves_with_two_survivor_sets_reveal_nothing(void **state)
 {
     (void)state;
-    propose(&view, 1, 1, cheat_sites(5));
-    to_masked(&view);
-    survive(&view, cheat_sites(5), CHEAT_SET(1, 4));
+    attack_propose(&view, 1, 1, cheat_sites(5));
+    attack_to_masked(&view);
+    attack_survivors(&view, cheat_sites(5), CHEAT_SET(1, 4));
     other = view;
-    survive(&other, CHEAT_SET(1, 2, 3, 5), CHEAT_SET(2, 3));
-    consent(&view, CHEAT_SET(1, 4, 5), CHEAT_SET(1, 4));
+    attack_survivors(&other, CHEAT_SET(1, 2, 3, 5), CHEAT_SET(2, 3));
+    attack_consents(&view, CHEAT_SET(1, 4, 5), CHEAT_SET(1, 4));
     assert_int_equal(cheat_refused(1), MESSAGE_CODE_QUORUM);
-    consent(&other, CHEAT_SET(2, 3, 5), CHEAT_SET(2, 3));
+    attack_consents(&other, CHEAT_SET(2, 3, 5), CHEAT_SET(2, 3));
     assert_int_equal(cheat_refused(2), MESSAGE_CODE_QUORUM);
-    assert_int_equal(said_by_all(&view, MESSAGE_UNMASK), 0);
+    assert_int_equal(attack_said(&view, MESSAGE_UNMASK), 0);
 }
 
 // With T = 2 each half of two would be a quorum, and site 4 open: b from one, rho from the other.
 static void a_threshold_that_two_halves_can_reach_is_refused(void **state)
 {
     (void)state;
-    propose(&view, 1, 1, cheat_sites(5));
+    attack_propose(&view, 1, 1, cheat_sites(5));
     view.open.threshold = 2;
-    to_masked(&view);
-    survive(&view, cheat_sites(5), CHEAT_SET(1));
+    attack_to_masked(&view);
+    attack_survivors(&view, cheat_sites(5), CHEAT_SET(1));
     other = view;
-    survive(&other, CHEAT_SET(1, 2, 3, 5), CHEAT_SET(2, 3));
-    consent(&view, CHEAT_SET(1, 5), CHEAT_SET(1));
-    consent(&other, CHEAT_SET(2, 3, 5), CHEAT_SET(2, 3));
-    assert_int_equal(said_by_all(&view, MESSAGE_ADVERTISE), 1); // the accomplice's
-    assert_false(learns(&view, CHEAT_SET(4)));
+    attack_survivors(&other, CHEAT_SET(1, 2, 3, 5), CHEAT_SET(2, 3));
+    attack_consents(&view, CHEAT_SET(1, 5), CHEAT_SET(1));
+    attack_consents(&other, CHEAT_SET(2, 3, 5), CHEAT_SET(2, 3));
+    assert_int_equal(attack_said(&view, MESSAGE_ADVERTISE), 1); // the accomplice's
+    assert_false(attack_learns(&view, CHEAT_SET(4)));
 }
 
 // Keys for sites that the roster does not know: with three of them a site would be alone.
@@ -237,10 +149,10 @@ static void a_list_with_strangers_is_refused(void **state)
     struct site_set mine = CHEAT_SET(1, 9, 10, 11);
 
     (void)state;
-    propose(&view, 1, 1, mine);
-    play(&view, mine);
+    attack_propose(&view, 1, 1, mine);
+    attack_play(&view, mine);
     assert_int_equal(cheat_said(&view, 1, MESSAGE_ADVERTISE), 0);
-    assert_false(learns(&view, CHEAT_SET(1)));
+    assert_false(attack_learns(&view, CHEAT_SET(1)));
 }
 
 // Seven sites, two of them accomplices, c = 2. The aggregator asks two of the others and counts c
@@ -250,15 +162,15 @@ static void collusion_is_counted_by_the_roster_and_not_by_the_list(void **state)
     struct site_set mine = CHEAT_SET(1, 2, 6, 7);
 
     (void)state;
-    begin(7, 5, 2);
-    propose(&view, 1, 1, mine);
+    attack_begin(7, 5, 2);
+    attack_propose(&view, 1, 1, mine);
     view.open.threshold = 3;
     view.open.minimum = 3;
-    to_masked(&view);
-    survive(&view, CHEAT_SET(1, 6, 7), CHEAT_SET(1));
-    consent(&view, CHEAT_SET(1, 6, 7), CHEAT_SET(1));
+    attack_to_masked(&view);
+    attack_survivors(&view, CHEAT_SET(1, 6, 7), CHEAT_SET(1));
+    attack_consents(&view, CHEAT_SET(1, 6, 7), CHEAT_SET(1));
     assert_int_equal(cheat_said(&view, 1, MESSAGE_ADVERTISE), 0);
-    assert_false(learns(&view, CHEAT_SET(1)));
+    assert_false(attack_learns(&view, CHEAT_SET(1)));
 }
 
 // With c = 2 two honest sites would be in the sum, and an accomplice who runs one learns the other.
@@ -267,12 +179,12 @@ static void a_round_of_fewer_than_three_honest_sites_is_refused(void **state)
     struct site_set mine = CHEAT_SET(1, 2, 6, 7);
 
     (void)state;
-    begin(7, 5, 2);
-    propose(&view, 1, 1, mine);
+    attack_begin(7, 5, 2);
+    attack_propose(&view, 1, 1, mine);
     view.open.minimum = view.open.threshold;
-    play(&view, mine);
+    attack_play(&view, mine);
     assert_int_equal(cheat_refused(1), MESSAGE_CODE_QUORUM);
-    assert_false(learns(&view, CHEAT_SET(1, 2)));
+    assert_false(attack_learns(&view, CHEAT_SET(1, 2)));
 }
 
 // T = 5 sites would open it, U_min is 6 as the sites want it.
@@ -283,13 +195,13 @@ static void a_sum_over_too_few_sites_is_not_opened(void **state)
 
     (void)state;
     cheat_begin(&terms);
-    propose(&view, 1, 1, cheat_sites(7));
+    attack_propose(&view, 1, 1, cheat_sites(7));
     view.open.minimum = 6;
-    to_masked(&view);
-    survive(&view, CHEAT_SET(1, 2, 3, 6, 7), CHEAT_SET(1, 2, 3));
+    attack_to_masked(&view);
+    attack_survivors(&view, CHEAT_SET(1, 2, 3, 6, 7), CHEAT_SET(1, 2, 3));
     assert_int_equal(cheat_refused(1), MESSAGE_CODE_QUORUM);
-    consent(&view, CHEAT_SET(1, 2, 3, 6, 7), CHEAT_SET(1, 2, 3));
-    assert_false(learns(&view, CHEAT_SET(1, 2, 3)));
+    attack_consents(&view, CHEAT_SET(1, 2, 3, 6, 7), CHEAT_SET(1, 2, 3));
+    assert_false(attack_learns(&view, CHEAT_SET(1, 2, 3)));
 }
 
 // The aggregator is everybody else.
@@ -298,65 +210,10 @@ static void keys_that_their_owner_did_not_sign_are_refused(void **state)
     (void)state;
     for (uint32_t id = 2; id <= 4; id++)
         cheat_impersonate(id);
-    propose(&view, 1, 1, cheat_sites(5));
-    play(&view, cheat_sites(5));
+    attack_propose(&view, 1, 1, cheat_sites(5));
+    attack_play(&view, cheat_sites(5));
     assert_int_equal(cheat_said(&view, 1, MESSAGE_SHARES), 0);
-    assert_false(learns(&view, CHEAT_SET(1)));
-}
-
-// The difference of two sums of one round, over sets that differ by site 4.
-static bool difference_shows_site_4(void)
-{
-    struct site_set four = CHEAT_SET(1, 2, 3, 4);
-    struct site_set three = CHEAT_SET(1, 2, 3);
-    struct site_set one = CHEAT_SET(4);
-    struct lanes first, second;
-
-    if (!cheat_learns(&view, &four, &first) || !cheat_learns(&other, &three, &second))
-        return false;
-    found = cheat_minus(&first, &second);
-    truth = cheat_truth(&view, &one);
-    return cheat_same(&found, &truth);
-}
-
-static void a_round_that_was_opened_is_not_tried_again(void **state)
-{
-    (void)state;
-    propose(&view, 1, 1, cheat_sites(5));
-    play(&view, cheat_sites(5));
-    propose(&other, 1, 2, cheat_sites(5));
-    play(&other, CHEAT_SET(1, 2, 3, 5));
-    assert_int_equal(cheat_said(&other, 1, MESSAGE_ADVERTISE), 0);
-    assert_false(difference_shows_site_4());
-}
-
-static void an_attempt_under_an_old_number_is_refused(void **state)
-{
-    (void)state;
-    propose(&view, 1, 1, cheat_sites(5));
-    to_masked(&view);
-    propose(&other, 1, 1, cheat_sites(5)); // another nonce
-    cheat_open(&other, &(struct site_set){.n = 1, .id = {1}});
-    assert_int_equal(cheat_refused(1), MESSAGE_CODE_STALE);
-    assert_int_equal(cheat_said(&view, 1, MESSAGE_ADVERTISE), 1);
-}
-
-static void a_round_that_was_rolled_back_is_refused(void **state)
-{
-    struct view second;
-    struct site_set all = cheat_sites(5);
-
-    (void)state;
-    propose(&view, 1, 1, all);
-    play(&view, all);
-    cheat_close(&view, &all);
-    propose(&second, 2, 1, all);
-    play(&second, all);
-    cheat_close(&second, &all);
-    propose(&other, 1, 2, all);
-    play(&other, CHEAT_SET(1, 2, 3, 5));
-    assert_int_equal(cheat_refused(4), MESSAGE_CODE_STALE);
-    assert_false(difference_shows_site_4());
+    assert_false(attack_learns(&view, CHEAT_SET(1)));
 }
 
 // What a site reveals, it reveals of each site in one kind, and again only in the same words.
@@ -366,13 +223,13 @@ static void both_shares_of_a_site_are_never_given(void **state)
     const struct msg_unmask *unmask;
 
     (void)state;
-    propose(&view, 1, 1, cheat_sites(5));
-    to_masked(&view);
-    survive(&view, u, u);
-    consent(&view, u, u);
+    attack_propose(&view, 1, 1, cheat_sites(5));
+    attack_to_masked(&view);
+    attack_survivors(&view, u, u);
+    attack_consents(&view, u, u);
     other = view;
-    survive(&other, cheat_sites(5), cheat_sites(4));
-    consent(&other, cheat_sites(5), cheat_sites(4));
+    attack_survivors(&other, cheat_sites(5), cheat_sites(4));
+    attack_consents(&other, cheat_sites(5), cheat_sites(4));
     for (uint32_t id = 1; id <= 3; id++) {
         cheat_tick(id); // it says its part again
         assert_int_equal(cheat_said(&view, id, MESSAGE_UNMASK), 2);
@@ -383,8 +240,8 @@ static void both_shares_of_a_site_are_never_given(void **state)
             assert_int_equal(unmask->share[k].of_mask_key, !site_set_has(&u, (uint32_t)k + 1));
         }
     }
-    assert_false(learns(&view, CHEAT_SET(4)));
-    assert_false(learns(&view, CHEAT_SET(1)));
+    assert_false(attack_learns(&view, CHEAT_SET(4)));
+    assert_false(attack_learns(&view, CHEAT_SET(1)));
 }
 
 static void a_list_with_a_site_twice_is_refused(void **state)
@@ -392,8 +249,8 @@ static void a_list_with_a_site_twice_is_refused(void **state)
     struct envelope_list *headers = &cheat_message.survivors.headers;
 
     (void)state;
-    propose(&view, 1, 1, cheat_sites(5));
-    to_masked(&view);
+    attack_propose(&view, 1, 1, cheat_sites(5));
+    attack_to_masked(&view);
     cheat_write_survivors(&view, &(struct site_set){.n = 4, .id = {1, 2, 3, 5}});
     headers->item[1] = headers->item[0];
     cheat_tell(&view, 1, view.r[2]);
@@ -408,7 +265,7 @@ static void bundles_of_too_few_sites_are_refused(void **state)
     struct site_set all = cheat_sites(5);
 
     (void)state;
-    propose(&view, 1, 1, all);
+    attack_propose(&view, 1, 1, all);
     cheat_open(&view, &all);
     cheat_adverts(&view, &all, &all);
     cheat_shares(&view, &(struct site_set){.n = 2, .id = {1, 5}},
@@ -422,7 +279,7 @@ static void bundles_of_a_site_that_sent_no_keys_are_refused(void **state)
     struct site_set few = CHEAT_SET(1, 2, 3, 5);
 
     (void)state;
-    propose(&view, 1, 1, cheat_sites(5));
+    attack_propose(&view, 1, 1, cheat_sites(5));
     cheat_open(&view, &view.open.sites);
     cheat_adverts(&view, &few, &few);
     cheat_write_shares(&view, &few, 1);
@@ -440,56 +297,13 @@ static void an_altered_header_gets_no_consent(void **state)
     uint8_t *header;
 
     (void)state;
-    propose(&view, 1, 1, cheat_sites(5));
-    to_masked(&view);
+    attack_propose(&view, 1, 1, cheat_sites(5));
+    attack_to_masked(&view);
     header = cheat_envelope(&view, 2, MESSAGE_MASKED, &len);
     header[len - 64 - 1] ^= 1; // the root of another vector
-    survive(&view, cheat_sites(5), cheat_sites(4));
-    assert_int_equal(said_by_all(&view, MESSAGE_CONSENT), 0);
+    attack_survivors(&view, cheat_sites(5), cheat_sites(4));
+    assert_int_equal(attack_said(&view, MESSAGE_CONSENT), 0);
     assert_int_equal(cheat_refused(1), MESSAGE_CODE_TRANSCRIPT);
-}
-
-static void a_header_of_another_attempt_gets_no_consent(void **state)
-{
-    struct site_set all = cheat_sites(5);
-    uint8_t old[MESSAGE_ENVELOPE_MAX];
-    size_t len;
-
-    (void)state;
-    propose(&view, 1, 1, all);
-    to_masked(&view);
-    memcpy(old, cheat_envelope(&view, 2, MESSAGE_MASKED, &len), sizeof old);
-    propose(&view, 1, 2, all);
-    to_masked(&view);
-    cheat_write_survivors(&view, &all);
-    cheat_message.survivors.headers.item[1].at = old;
-    cheat_message.survivors.headers.item[1].len = len;
-    cheat_tell(&view, 1, view.r[2]);
-    assert_int_equal(cheat_refused(1), MESSAGE_CODE_TRANSCRIPT);
-    assert_int_equal(cheat_said(&view, 1, MESSAGE_CONSENT), 0);
-}
-
-// Site 1 gets the box that site 2 sealed for it an attempt ago.
-static void a_share_of_another_attempt_is_refused(void **state)
-{
-    struct site_set all = cheat_sites(5);
-    uint8_t old[MESSAGE_CIPHER_MAX];
-
-    (void)state;
-    propose(&view, 1, 1, all);
-    cheat_open(&view, &all);
-    cheat_adverts(&view, &all, &all);
-    cheat_write_shares(&view, &all, 1);
-    memcpy(old, cheat_message.shares_all.bundle[1].cipher, sizeof old);
-    propose(&view, 1, 2, all);
-    cheat_open(&view, &all);
-    cheat_adverts(&view, &all, &all);
-    cheat_write_shares(&view, &all, 1);
-    memcpy(cheat_message.shares_all.bundle[1].cipher, old, sizeof old);
-    cheat_tell(&view, 1, view.r[1]);
-    assert_int_equal(cheat_refused(1), MESSAGE_CODE_SHARE);
-    assert_int_equal(cheat_heard(&view, 1, MESSAGE_REFUSE)->refuse.about, 2);
-    assert_int_equal(cheat_said(&view, 1, MESSAGE_MASKED), 0);
 }
 
 static void fewer_consents_than_agreed_reveal_nothing(void **state)
@@ -497,40 +311,16 @@ static void fewer_consents_than_agreed_reveal_nothing(void **state)
     struct envelope_list *consents = &cheat_message.consents.consents;
 
     (void)state;
-    propose(&view, 1, 1, cheat_sites(5));
-    to_masked(&view);
-    survive(&view, cheat_sites(5), cheat_sites(4));
-    consent(&view, CHEAT_SET(1, 2, 5), cheat_sites(4));
+    attack_propose(&view, 1, 1, cheat_sites(5));
+    attack_to_masked(&view);
+    attack_survivors(&view, cheat_sites(5), cheat_sites(4));
+    attack_consents(&view, CHEAT_SET(1, 2, 5), cheat_sites(4));
     assert_int_equal(cheat_refused(1), MESSAGE_CODE_QUORUM);
     cheat_write_consents(&view, &(struct site_set){.n = 4, .id = {1, 2, 3, 5}});
     consents->item[2] = consents->item[1]; // site 2 twice
     cheat_tell(&view, 1, view.r[3]);
     assert_int_equal(cheat_refused(1), MESSAGE_CODE_TRANSCRIPT);
-    assert_int_equal(said_by_all(&view, MESSAGE_UNMASK), 0);
-}
-
-static void consents_of_another_attempt_reveal_nothing(void **state)
-{
-    struct site_set all = cheat_sites(5);
-    static uint8_t old[2][MESSAGE_ENVELOPE_MAX];
-    size_t len[2];
-
-    (void)state;
-    propose(&view, 1, 1, all);
-    to_masked(&view);
-    survive(&view, all, all);
-    for (uint32_t k = 0; k < 2; k++)
-        memcpy(old[k], cheat_envelope(&view, k + 3, MESSAGE_CONSENT, &len[k]), sizeof old[k]);
-    propose(&view, 1, 2, all);
-    to_masked(&view);
-    survive(&view, all, all);
-    cheat_write_consents(&view, &(struct site_set){.n = 4, .id = {1, 2, 3, 4}});
-    for (size_t k = 0; k < 2; k++) {
-        cheat_message.consents.consents.item[k + 2].at = old[k];
-        cheat_message.consents.consents.item[k + 2].len = len[k];
-    }
-    cheat_tell(&view, 1, view.r[3]);
-    assert_int_equal(cheat_said(&view, 1, MESSAGE_UNMASK), 0);
+    assert_int_equal(attack_said(&view, MESSAGE_UNMASK), 0);
 }
 
 static void a_round_without_masks_is_refused_where_the_plan_has_them(void **state)
@@ -538,11 +328,11 @@ static void a_round_without_masks_is_refused_where_the_plan_has_them(void **stat
     struct site_set all = cheat_sites(5);
 
     (void)state;
-    propose(&view, 1, 1, all);
+    attack_propose(&view, 1, 1, all);
     view.open.suite = 0;
-    to_masked(&view);
+    attack_to_masked(&view);
     assert_int_not_equal(cheat_refused(1), MESSAGE_CODE_NONE);
-    assert_false(learns(&view, CHEAT_SET(1)));
+    assert_false(attack_learns(&view, CHEAT_SET(1)));
 }
 
 static void a_key_that_is_used_twice_is_refused(void **state)
@@ -551,12 +341,12 @@ static void a_key_that_is_used_twice_is_refused(void **state)
     const struct msg_advertise *advert;
 
     (void)state;
-    propose(&view, 1, 1, all);
+    attack_propose(&view, 1, 1, all);
     cheat_open(&view, &all);
     advert = &cheat_heard(&view, 2, MESSAGE_ADVERTISE)->advertise;
     cheat_use_keys(5, advert->mask_key, NULL);
     cheat_adverts(&view, &all, &all);
-    assert_int_equal(said_by_all(&view, MESSAGE_SHARES), 0);
+    assert_int_equal(attack_said(&view, MESSAGE_SHARES), 0);
     assert_int_equal(cheat_refused(1), MESSAGE_CODE_TRANSCRIPT);
 }
 
@@ -574,111 +364,16 @@ static void a_key_of_low_order_is_refused(void **state)
     (void)state;
     for (uint32_t k = 0; k < 3; k++) {
         cheat_use_keys(5, k == 1 ? NULL : low[k], k == 1 ? low[k] : NULL);
-        propose(&view, 1, k + 1, all);
+        attack_propose(&view, 1, k + 1, all);
         cheat_open(&view, &all);
         cheat_adverts(&view, &all, &all);
-        assert_int_equal(said_by_all(&view, MESSAGE_SHARES), 0);
+        assert_int_equal(attack_said(&view, MESSAGE_SHARES), 0);
         assert_int_equal(cheat_refused(1), MESSAGE_CODE_TRANSCRIPT);
     }
 }
 
-// Ten sites, one accomplice. Site 4 is in the first attempt, which is opened without it, and would
-// be in a second one with other sites: its integers and their noise in two sums.
-static void a_retry_with_other_sites_is_refused(void **state)
-{
-    struct site_set first = CHEAT_SET(1, 2, 3, 4, 10);
-    struct site_set again = CHEAT_SET(4, 5, 6, 7, 10);
-
-    (void)state;
-    begin(10, 9, 1);
-    propose(&view, 1, 1, first);
-    to_masked(&view);
-    survive(&view, first, first);
-    consent(&view, first, CHEAT_SET(1, 2, 3));
-    assert_true(learns(&view, CHEAT_SET(1, 2, 3, 4)));
-    propose(&other, 1, 2, again);
-    play(&other, again);
-    assert_int_equal(cheat_refused(4), MESSAGE_CODE_QUORUM);
-    assert_false(learns(&other, CHEAT_SET(4, 5, 6, 7)));
-}
-
-// The same when the node of site 4 has been started anew in between.
-static void a_retry_with_other_sites_is_refused_after_a_restart(void **state)
-{
-    struct site_set first = CHEAT_SET(1, 2, 3, 4, 10);
-    struct site_set again = CHEAT_SET(4, 5, 6, 7, 10);
-
-    (void)state;
-    begin(10, 9, 1);
-    propose(&view, 1, 1, first);
-    to_masked(&view);
-    survive(&view, first, first);
-    consent(&view, first, CHEAT_SET(1, 2, 3));
-    cheat_restart(4);
-    propose(&other, 1, 2, again);
-    play(&other, again);
-    assert_int_equal(cheat_refused(4), MESSAGE_CODE_QUORUM);
-    assert_false(learns(&other, CHEAT_SET(4, 5, 6, 7)));
-}
-
-// A node that was started anew has other secrets, and goes on with the sites it was asked with.
-static void a_restarted_site_joins_the_next_attempt_with_other_keys(void **state)
-{
-    struct site_set all = cheat_sites(5);
-    struct msg_advertise before;
-
-    (void)state;
-    propose(&view, 1, 1, all);
-    to_masked(&view);
-    before = cheat_heard(&view, 4, MESSAGE_ADVERTISE)->advertise;
-    cheat_restart(4);
-    cheat_open(&view, &(struct site_set){.n = 1, .id = {4}}); // the old one again
-    assert_int_equal(cheat_said(&view, 4, MESSAGE_ADVERTISE), 1);
-    propose(&other, 1, 2, all);
-    play(&other, all);
-    assert_true(learns(&other, cheat_sites(4)));
-    assert_memory_not_equal(cheat_heard(&other, 4, MESSAGE_ADVERTISE)->advertise.mask_key,
-                            before.mask_key, sizeof before.mask_key);
-}
-
-// Its mark is lost, so it enters the same attempt again: no key is used twice.
-static void a_site_restored_from_an_old_copy_has_other_keys_in_the_same_attempt(void **state)
-{
-    struct msg_advertise before;
-
-    (void)state;
-    propose(&view, 1, 1, cheat_sites(5));
-    to_masked(&view);
-    before = cheat_heard(&view, 4, MESSAGE_ADVERTISE)->advertise;
-    cheat_restore(4);
-    cheat_open(&view, &(struct site_set){.n = 1, .id = {4}});
-    assert_int_equal(cheat_said(&view, 4, MESSAGE_ADVERTISE), 2);
-    assert_memory_not_equal(cheat_heard(&view, 4, MESSAGE_ADVERTISE)->advertise.mask_key,
-                            before.mask_key, sizeof before.mask_key);
-    assert_memory_not_equal(cheat_heard(&view, 4, MESSAGE_ADVERTISE)->advertise.share_key,
-                            before.share_key, sizeof before.share_key);
-    assert_memory_not_equal(cheat_heard(&view, 4, MESSAGE_ADVERTISE)->advertise.commitment,
-                            before.commitment, sizeof before.commitment);
-}
-
-static void an_attempt_that_was_left_gets_nothing_more(void **state)
-{
-    struct site_set all = cheat_sites(5);
-
-    (void)state;
-    propose(&view, 1, 1, all);
-    to_masked(&view);
-    propose(&other, 1, 2, all);
-    cheat_open(&other, &all);
-    survive(&view, all, all);
-    consent(&view, all, all);
-    cheat_tick(1);
-    assert_int_equal(said_by_all(&view, MESSAGE_CONSENT), 1); // the accomplice's
-    assert_int_equal(cheat_said(&view, 1, MESSAGE_UNMASK), 0);
-}
-
-#define TEST(f)       cmocka_unit_test_setup_teardown(f, five, leave)
-#define OTHER_TEST(f) cmocka_unit_test_teardown(f, leave)
+#define TEST(f)       cmocka_unit_test_setup_teardown(f, attack_five, attack_leave)
+#define OTHER_TEST(f) cmocka_unit_test_teardown(f, attack_leave)
 
 int main(void)
 {
@@ -686,7 +381,6 @@ int main(void)
         TEST(a_whole_round_gives_the_sum_and_nothing_else),
         TEST(the_vector_of_a_site_that_was_declared_lost_stays_hidden),
         TEST(two_models_in_one_round_give_no_sum),
-        TEST(two_models_in_two_attempts_of_a_round_give_no_sum),
         TEST(two_lists_of_keys_in_one_attempt_are_refused),
         TEST(a_second_survivor_set_gets_no_second_consent),
         TEST(two_halves_with_two_survivor_sets_reveal_nothing),
@@ -696,26 +390,15 @@ int main(void)
         OTHER_TEST(a_round_of_fewer_than_three_honest_sites_is_refused),
         OTHER_TEST(a_sum_over_too_few_sites_is_not_opened),
         TEST(keys_that_their_owner_did_not_sign_are_refused),
-        TEST(a_round_that_was_opened_is_not_tried_again),
-        TEST(an_attempt_under_an_old_number_is_refused),
-        TEST(a_round_that_was_rolled_back_is_refused),
         TEST(both_shares_of_a_site_are_never_given),
         TEST(a_list_with_a_site_twice_is_refused),
         TEST(bundles_of_too_few_sites_are_refused),
         TEST(bundles_of_a_site_that_sent_no_keys_are_refused),
         TEST(an_altered_header_gets_no_consent),
-        TEST(a_header_of_another_attempt_gets_no_consent),
-        TEST(a_share_of_another_attempt_is_refused),
         TEST(fewer_consents_than_agreed_reveal_nothing),
-        TEST(consents_of_another_attempt_reveal_nothing),
         TEST(a_round_without_masks_is_refused_where_the_plan_has_them),
         TEST(a_key_that_is_used_twice_is_refused),
         TEST(a_key_of_low_order_is_refused),
-        OTHER_TEST(a_retry_with_other_sites_is_refused),
-        OTHER_TEST(a_retry_with_other_sites_is_refused_after_a_restart),
-        TEST(a_restarted_site_joins_the_next_attempt_with_other_keys),
-        TEST(a_site_restored_from_an_old_copy_has_other_keys_in_the_same_attempt),
-        TEST(an_attempt_that_was_left_gets_nothing_more),
     };
 
     return cmocka_run_group_tests_name("attack", tests, NULL, NULL);
