@@ -32,25 +32,31 @@
 #define ALPHA 2e-8
 
 enum {
-    PARAMETERS = 2000000,
-    WORDS = 1000000, // looked at
-    LANES_MAX = PARAMETERS + PARAMETERS / QUANTIZE_SEGMENT_VALUES + 1,
+    WORDS = 1000000, // looked at: as many parameters at 32 bits, twice as many at 16
+    PARAMETERS_MAX = 2 * WORDS,
+    BYTES_MAX = 4 * (WORDS + PARAMETERS_MAX / QUANTIZE_SEGMENT_VALUES + 1),
     NEIGHBOURS = 3,
 };
 
 static struct rng *stream;
-static uint8_t one[LANES_MAX * 4], two[LANES_MAX * 4], difference[LANES_MAX * 4];
+static uint8_t one[BYTES_MAX], two[BYTES_MAX], difference[BYTES_MAX];
+
+static size_t parameters(uint32_t lane_bits)
+{
+    return (size_t)WORDS * 32 / lane_bits;
+}
 
 /* Two sites' updates as they are: small and around zero, and large with many zeros. */
 static size_t make_update(uint32_t lane_bits, bool large, uint8_t *to)
 {
-    static float values[PARAMETERS];
+    static float values[PARAMETERS_MAX];
     struct quantize_layout layout;
 
-    for (size_t i = 0; i < PARAMETERS; i++)
+    for (size_t i = 0; i < parameters(lane_bits); i++)
         values[i] = (float)(large ? (rng_below(stream, 2) == 0 ? 0.0 : 0.9)
                                   : 0.01 * (rng_unit(stream) - rng_unit(stream)));
-    assert_int_equal(quantize_layout_make(PARAMETERS, lane_bits, 10, 1.0, &layout), CHOIR_OK);
+    assert_int_equal(quantize_layout_make(parameters(lane_bits), lane_bits, 10, 1.0, &layout),
+                     CHOIR_OK);
     assert_true(layout.n_bytes <= sizeof one);
     assert_int_equal(quantize_encode(&layout, values, to), CHOIR_OK);
     return layout.n_bytes;
@@ -75,7 +81,7 @@ static void mask(const struct maskset *masks, uint32_t lane_bits, uint8_t *bytes
 {
     int scratch = memfd_create("scratch", MFD_CLOEXEC), plain = memfd_create("plain", MFD_CLOEXEC);
     const struct cargo_masks how = {
-        .n_parameters = PARAMETERS, .lane_bits = lane_bits, .masks = masks};
+        .n_parameters = parameters(lane_bits), .lane_bits = lane_bits, .masks = masks};
     struct site_update update = {.digest = {7}};
     enum cargo_news news = CARGO_NOTHING;
     struct cargo *cargo;
