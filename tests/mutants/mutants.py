@@ -147,6 +147,18 @@ MUTANTS = [
     Mutant('retry-with-other-sites-entered', 3, 'round/site_attempt.c',
            'were_asked(&site->mark, &open->sites);', 'true;',
            ['round-site_test', 'round-retry_test']),
+    Mutant('graph-of-a-refused-round-taken', 3, 'round/site_attempt.c',
+           '    if (!log_grows(site))\n        return MESSAGE_CODE_TRANSCRIPT;\n'
+           '    // Last, as it overwrites the graph of the attempt that this one ends.\n'
+           '    if (open->suite != 0 && graph_make(&site->settings.graph, open->run, open->round, &open->sites,\n'
+           '                                       &site->graph) != CHOIR_OK)\n'
+           '        return MESSAGE_CODE_QUORUM; // more sites than a roster without nonces allows\n'
+           '    return MESSAGE_CODE_NONE;\n',
+           '    if (open->suite != 0 && graph_make(&site->settings.graph, open->run, open->round, &open->sites,\n'
+           '                                       &site->graph) != CHOIR_OK)\n'
+           '        return MESSAGE_CODE_QUORUM;\n'
+           '    return log_grows(site) ? MESSAGE_CODE_NONE : MESSAGE_CODE_TRANSCRIPT;\n',
+           ['round-site_sparse_test']),
     Mutant('survivors-without-oneself-consented-to', 3, 'round/site_lists.c',
            '    if (hash == NULL)\n        fault = MESSAGE_CODE_EXCLUDED;\n    else if (!same(hash, own))',
            '    if (hash == NULL)\n        fault = MESSAGE_CODE_NONE;\n    else if (!same(hash, own))',

@@ -27,6 +27,7 @@ static const uint8_t fresh[MESSAGE_NONCE_BYTES] = {7}, zeros[HASH_BYTES];
 static const uint8_t run[MESSAGE_RUN_BYTES] = "the run";
 static const struct graph_terms terms = {.has_seed = true, .seed = {1}, .collusion = 2};
 static size_t n_opened, n_peeked, shares_len;
+static uint32_t attempt = 1; // of the next message
 static struct said said;
 
 static enum choir_err counting_open(const void *context, const uint8_t *bytes, size_t len,
@@ -62,7 +63,7 @@ static void arrives(const uint8_t *transcript)
 {
     static uint8_t body[N * (ENVELOPE + 2) + 1000];
     struct incoming incoming = {
-        .kind = (uint16_t)message.kind, .round = 1, .attempt = 1, .body = body};
+        .kind = (uint16_t)message.kind, .round = 1, .attempt = attempt, .body = body};
 
     memcpy(incoming.run, run, sizeof incoming.run);
     memcpy(incoming.transcript, transcript, HASH_BYTES);
@@ -119,6 +120,22 @@ static int end(void **state)
     return 0;
 }
 
+// A ROUND_OPEN for fewer sites, so with another graph, which is refused for its log.
+static void another_attempt_is_refused(void)
+{
+    struct msg_round_open *open = &message.round_open;
+    uint8_t kept[HASH_BYTES];
+
+    memcpy(kept, r0, sizeof kept);
+    open->attempt = attempt = 2;
+    open->sites.n = N - 10;
+    open->log.size--;
+    arrives(zeros);
+    assert_non_null(sent(MESSAGE_REFUSE));
+    memcpy(r0, kept, sizeof kept);
+    attempt = 1;
+}
+
 static void the_round_opens(void)
 {
     struct msg_round_open *open = &message.round_open;
@@ -134,7 +151,9 @@ static void the_round_opens(void)
     open->deadline_ms = 1000;
     open->threshold = open->minimum = 62;
     open->sites = v0;
+    open->log.size = 10;
     arrives(zeros);
+    another_attempt_is_refused();
     happens((struct site_event){.kind = SITE_MARK_STORED, .round = 1, .attempt = 1});
     assert_non_null(sent(MESSAGE_ADVERTISE));
 }
