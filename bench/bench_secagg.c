@@ -2,7 +2,9 @@
  * aggregator, in one process, without network, disk and training.
  *
  * One JSON object a line: bench, case, value (median), unit, runs, and where a ceiling was measured
- * in the same run, against and ratio (ours over theirs, higher is better). Times are processor time
+ * in the same run, against and ratio (ours over theirs, higher is better). "bare libraries" is what
+ * the libraries alone take, in the same run and on the same processor, for as many bytes of
+ * keystream and of hashing, signatures and key agreements: nothing built on them is faster. Times are processor time
  * of one thread unless "wall" is said. A site's value is the median over the sites of all runs. In
  * "client" are key pairs, the adverts' signatures, sharing out and opening shares, masks, the
  * signatures of headers and consents, revealing; in "server" taking all that, restoring and
@@ -30,6 +32,7 @@ static const struct secagg_case cases[N_CASES] = {
 
 static struct secagg_client clients[RUNS_MAX * SECAGG_MAX];
 static struct secagg_server servers[RUNS_MAX];
+static struct secagg_bare bares[RUNS_MAX];
 
 static int by_value(const void *a, const void *b)
 {
@@ -80,6 +83,42 @@ static double server_part(const struct secagg_server *cost, size_t part)
     return parts[part];
 }
 
+// What the libraries alone take for the first two parts, of a site or of the aggregator.
+static double bare_client(const struct secagg_case *of, const struct secagg_bare *bare, size_t part)
+{
+    double bytes = 0.125 * (double)of->n_parameters * of->lane_bits;
+    double terms = (double)clients[0].terms,
+           signatures = terms - 1 + of->n - of->dropouts + of->quorum;
+
+    return terms * bytes * bare->stream + signatures * bare->verify +
+           2.0 * (terms - 1) * bare->agree + (part == 0 ? 0.0 : bytes * bare->hash);
+}
+
+static double bare_server(const struct secagg_case *of, const struct secagg_bare *bare, size_t part)
+{
+    double bytes = 0.125 * (double)of->n_parameters * of->lane_bits;
+    double survivors = of->n - of->dropouts, terms = (double)servers[0].terms;
+
+    return terms * bytes * bare->stream + (terms - survivors) * bare->agree +
+           (part == 0 ? 0.0 : (survivors + 1) * bytes * bare->hash);
+}
+
+typedef double bare_of(const struct secagg_case *of, const struct secagg_bare *bare, size_t part);
+
+static void print_part(const struct secagg_case *of, const char *name, double value, size_t part,
+                       bare_of *bare)
+{
+    double values[RUNS_MAX];
+
+    print_line(of->name, name, value, "ms", of->runs);
+    for (size_t i = 0; i < of->runs && part < 2; i++)
+        values[i] = 1e3 * bare(of, &bares[i], part);
+    if (part < 2)
+        printf(", \"against\": \"bare libraries\", \"ratio\": %.3f",
+               median(values, of->runs) / value);
+    printf("}\n");
+}
+
 static void report(const struct secagg_case *of, size_t n_clients)
 {
     static const char *const client_names[] = {": client",        ": client with hashing",
@@ -96,14 +135,12 @@ static void report(const struct secagg_case *of, size_t n_clients)
     for (size_t part = 0; part < sizeof client_names / sizeof client_names[0]; part++) {
         for (size_t i = 0; i < n_clients; i++)
             values[i] = 1e3 * client_part(&clients[i], part);
-        print_line(of->name, client_names[part], median(values, n_clients), "ms", of->runs);
-        printf("}\n");
+        print_part(of, client_names[part], median(values, n_clients), part, bare_client);
     }
     for (size_t part = 0; part < sizeof server_names / sizeof server_names[0]; part++) {
         for (size_t i = 0; i < of->runs; i++)
             values[i] = 1e3 * server_part(&servers[i], part);
-        print_line(of->name, server_names[part], median(values, of->runs), "ms", of->runs);
-        printf("}\n");
+        print_part(of, server_names[part], median(values, of->runs), part, bare_server);
     }
     (void)fflush(stdout);
 }
@@ -118,6 +155,7 @@ static bool run_case(const struct secagg_case *of)
     for (size_t run = 0; run < of->runs && good; run++) {
         secagg_clients(&round);
         good = secagg_serve(&round, &servers[run]);
+        secagg_measure_bare(&round, &bares[run]);
         for (size_t i = of->dropouts; i < of->n; i++)
             clients[n_clients++] = round.site[i].cost;
     }

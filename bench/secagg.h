@@ -31,6 +31,7 @@ struct secagg_client {
     double masks;    // boxes opened, seeds agreed upon, masks put on
     double consents; // headers and consents verified, shares revealed
     double hash;     // the chunks of the vector, for its root
+    size_t terms;    // masks
 };
 
 /* Processor seconds of the aggregator, and the wall's. */
@@ -40,6 +41,15 @@ struct secagg_server {
     double hash;       // of every vector, for its root, and of the sum
     double signatures; // of everything that the sites said
     double wall;       // restore, and merge and sum's hash on two threads
+    size_t terms;      // masks
+};
+
+/* What the libraries need for it alone, in processor seconds: the least it could take with them. */
+struct secagg_bare {
+    double stream; // a byte of AES-256-CTR keystream
+    double hash;   // a byte under SHA-256
+    double verify; // a signature
+    double agree;  // an X25519
 };
 
 struct secagg_site {
@@ -71,6 +81,8 @@ void secagg_clients(struct secagg *round);
 
 /* The aggregator's part; false if the sum is not the one expected. */
 bool secagg_serve(struct secagg *round, struct secagg_server *cost);
+
+void secagg_measure_bare(const struct secagg *round, struct secagg_bare *bare);
 
 /* Segment `i` of a vector: its first byte and its length. */
 size_t secagg_segment(const struct secagg *round, size_t i, size_t *offset);

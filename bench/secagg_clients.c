@@ -165,6 +165,7 @@ static void mask(struct secagg *round, size_t i)
     }
     secagg_must(masking_masks(site->masking, &round->v0, round->r[2], &set) == CHOIR_OK);
     put_masks_on(round, set, site->vector);
+    site->cost.terms = maskset_count(set);
     maskset_free(set);
     site->cost.masks = secagg_cpu() - begin;
 }

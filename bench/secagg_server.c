@@ -147,6 +147,7 @@ bool secagg_serve(struct secagg *round, struct secagg_server *cost)
     begin = secagg_cpu();
     secagg_verify(round, (size_t)SAID * round->of->n);
     cost->signatures = secagg_cpu() - begin;
+    cost->terms = maskset_count(masks);
     maskset_free(masks);
     free(total);
     return good;
