@@ -13,7 +13,8 @@ enum {
     PUMP_EVERY_MS = 250,     // transfers look whether something got lost
     PROGRESS_EVERY_MS = 500, // a site that uploads is told to the state machine
     EXPIRE_EVERY_MS = 600000,
-    PUMP_BURST = 16, // bulk messages to one site before the next one has its turn
+    POST_EVERY_MS = 5, // while large letters wait
+    PUMP_BURST = 16,   // bulk messages to one site before the next one has its turn
 };
 
 enum choir_err hub_open_message(const void *context, const uint8_t *bytes, size_t len,
@@ -175,6 +176,7 @@ static void pump(struct hub *hub)
 {
     uint64_t now = now_ms();
 
+    post_pump(hub->post, now);
     if (now < hub->pumped_ms + PUMP_EVERY_MS)
         return;
     hub->pumped_ms = now;
@@ -216,6 +218,8 @@ static uint32_t until_next(const struct hub *hub)
 
     if (hub->pumped_ms == 0 || due <= now)
         return 0;
+    if (!post_is_empty(hub->post))
+        return POST_EVERY_MS;
     return due - now < TELL_EVERY_MS ? (uint32_t)(due - now) : TELL_EVERY_MS;
 }
 

@@ -298,6 +298,8 @@ static enum choir_err open_doors(struct hub *hub, struct choir_diag *diag)
     char path[PATH_MAX];
     enum choir_err err = link_listen(&settings, diag, &hub->link);
 
+    if (err == CHOIR_OK)
+        err = post_new(hub->link, &hub->post);
     if (err != CHOIR_OK)
         return err;
     err = folder_path(path, hub->config->state_dir, "control.sock");
@@ -367,6 +369,7 @@ void hub_close(struct hub *hub)
     intake_close(hub->intake);
     collection_free(hub->collection);
     retention_close(hub->retention);
+    post_free(hub->post);
     link_close(hub->link);
     gather_free(hub->gather);
     records_close(hub->records);

@@ -41,11 +41,14 @@ static enum choir_err send_through(struct hub *hub, const struct roster_relay *r
 enum choir_err hub_send(struct hub *hub, const uint32_t *to, size_t n, const uint8_t *bytes,
                         size_t len)
 {
-    enum choir_err err = CHOIR_OK;
+    struct site_set *here = &hub->below;
+    enum choir_err err;
 
+    here->n = 0;
     for (size_t i = 0; i < n; i++)
         if (collection_relay(hub->collection, to[i]) == NULL)
-            try_send(hub, to[i], bytes, len);
+            here->id[here->n++] = to[i];
+    err = post_put(hub->post, here->id, here->n, bytes, len, now_ms());
     for (size_t i = 0; err == CHOIR_OK && i < hub->roster.n_relays; i++)
         err = send_through(hub, &hub->roster.relays[i], to, n, bytes, len);
     return err;

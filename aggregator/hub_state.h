@@ -12,6 +12,7 @@
 #include "aggregator/desk.h"
 #include "aggregator/hub.h"
 #include "aggregator/intake.h"
+#include "aggregator/post.h"
 #include "aggregator/records.h"
 #include "aggregator/retention.h"
 #include "aggregator/study.h"
@@ -57,6 +58,7 @@ struct hub {
     struct roster roster;
     uint8_t *secret; // SECRETS_PEER_BYTES, locked memory
     struct link *link;
+    struct post *post; // of the link
     struct gather *gather;
     struct records *records;
     struct annals *annals;

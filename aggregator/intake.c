@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "aggregator/turns.h"
 #include "base/folder.h"
 #include "base/hex.h"
 #include "wire/roster.h"
@@ -21,14 +22,17 @@ struct lane {
     bool whole;                // on disk under its final name; there is no receiver then
     bool kept;                 // the same, although it may not be expected any more
     bool done_due;             // the site is to be told so
+    struct turn receiving;     // of the receiver, among all of them
     struct sender *sender;
+    struct turn sending;
     bool last_was_sender; // which machine made the message of the last intake_next()
 };
 
 struct intake {
     int folder;
     const struct source *source;
-    uint32_t window;         // chunks that each site is asked for ahead
+    uint32_t window; // chunks that each site is asked for ahead
+    struct turns receivers, senders;
     struct lane lane[LANES]; // by id of the site or relay
 };
 
@@ -50,8 +54,9 @@ enum choir_err intake_open(const char *folder, size_t n_sites, struct intake **o
     return CHOIR_OK;
 }
 
-static void stop_receiving(struct lane *lane)
+static void stop_receiving(struct intake *intake, struct lane *lane)
 {
+    turns_end(&intake->receivers, &lane->receiving);
     receiver_free(lane->receiver);
     lane->receiver = NULL;
     if (lane->fd >= 0)
@@ -61,13 +66,20 @@ static void stop_receiving(struct lane *lane)
     lane->done_due = false;
 }
 
+static void stop_sending(struct intake *intake, struct lane *lane)
+{
+    turns_end(&intake->senders, &lane->sending);
+    sender_free(lane->sender);
+    lane->sender = NULL;
+}
+
 void intake_close(struct intake *intake)
 {
     if (intake == NULL)
         return;
     for (size_t i = 0; i < LANES; i++) {
-        stop_receiving(&intake->lane[i]);
-        sender_free(intake->lane[i].sender);
+        stop_receiving(intake, &intake->lane[i]);
+        stop_sending(intake, &intake->lane[i]);
     }
     close(intake->folder);
     free(intake);
@@ -124,7 +136,7 @@ enum choir_err intake_expect(struct intake *intake, uint32_t site,
     *here = false;
     if (lane->receiver != NULL && memcmp(lane->root, root, HASH_BYTES) == 0)
         return CHOIR_OK; // already coming in
-    stop_receiving(lane);
+    stop_receiving(intake, lane);
     if (memcmp(lane->root, root, HASH_BYTES) != 0)
         forget_vector(intake, lane, site);
     memcpy(lane->root, root, HASH_BYTES);
@@ -156,16 +168,14 @@ void intake_drop(struct intake *intake, uint32_t site)
         spool_name(name, site, lane->root, ".part");
         unlinkat(intake->folder, name, 0);
     }
-    stop_receiving(lane);
+    stop_receiving(intake, lane);
 }
 
 void intake_serve(struct intake *intake, const struct source *source)
 {
     intake->source = source;
-    for (size_t i = 0; i < LANES; i++) {
-        sender_free(intake->lane[i].sender);
-        intake->lane[i].sender = NULL;
-    }
+    for (size_t i = 0; i < LANES; i++)
+        stop_sending(intake, &intake->lane[i]);
 }
 
 void intake_reopen(struct intake *intake, uint32_t site)
@@ -176,8 +186,7 @@ void intake_reopen(struct intake *intake, uint32_t site)
         return;
     if (lane->receiver != NULL)
         receiver_reopen(lane->receiver);
-    sender_free(lane->sender); // the site fetches again and says what is missing
-    lane->sender = NULL;
+    stop_sending(intake, lane); // the site fetches again and says what is missing
 }
 
 // The spool file gets its final name only when its bytes are durable.
@@ -190,7 +199,7 @@ static enum choir_err finish(struct intake *intake, struct lane *lane, uint32_t 
     if (fsync(lane->fd) != 0 || renameat(intake->folder, part, intake->folder, name) != 0 ||
         fsync(intake->folder) != 0)
         return CHOIR_ERR_IO;
-    stop_receiving(lane); // a descriptor less
+    stop_receiving(intake, lane); // a descriptor less
     lane->whole = lane->kept = lane->done_due = true;
     return CHOIR_OK;
 }
@@ -203,6 +212,7 @@ static enum choir_err take_for_receiver(struct intake *intake, struct lane *lane
 
     if (err != CHOIR_OK)
         return err;
+    turns_news(&lane->receiving, now_ms);
     if (message->kind == BULK_DATA)
         *news = INTAKE_CAME;
     if (receiver_state(lane->receiver) == TRANSFER_DONE) {
@@ -210,6 +220,17 @@ static enum choir_err take_for_receiver(struct intake *intake, struct lane *lane
         if (err == CHOIR_OK)
             *news = INTAKE_WHOLE;
     }
+    return err;
+}
+
+static enum choir_err take_for_sender(struct intake *intake, struct lane *lane,
+                                      const struct bulk_message *message, uint64_t now_ms)
+{
+    enum choir_err err = sender_take(lane->sender, message, now_ms);
+
+    turns_news(&lane->sending, now_ms);
+    if (sender_state(lane->sender) == TRANSFER_DONE)
+        turns_end(&intake->senders, &lane->sending);
     return err;
 }
 
@@ -235,7 +256,7 @@ enum choir_err intake_take(struct intake *intake, uint32_t site, const struct bu
         if (err != CHOIR_OK)
             return err;
     }
-    return sender_take(lane->sender, message, now_ms);
+    return take_for_sender(intake, lane, message, now_ms);
 }
 
 static void make_done(struct lane *lane, uint8_t *to, size_t max, size_t *len)
@@ -260,9 +281,11 @@ enum choir_err intake_next(struct intake *intake, uint32_t site, uint64_t now_ms
         make_done(lane, to, max, len);
         return CHOIR_OK;
     }
-    if (lane->receiver != NULL)
+    if (lane->receiver != NULL && turns_take(&intake->receivers, &lane->receiving, now_ms))
         err = receiver_next(lane->receiver, now_ms, to, max, len);
-    if (err != CHOIR_ERR_AGAIN || lane->sender == NULL)
+    if (err != CHOIR_ERR_AGAIN || lane->sender == NULL ||
+        sender_state(lane->sender) == TRANSFER_DONE ||
+        !turns_take(&intake->senders, &lane->sending, now_ms))
         return err;
     lane->last_was_sender = true;
     return sender_next(lane->sender, now_ms, to, max, len);
@@ -318,7 +341,7 @@ enum choir_err intake_keep_only(struct intake *intake, const struct site_set *si
     for (uint32_t site = 0; site < LANES; site++) {
         if (site_set_has(sites, site))
             continue;
-        stop_receiving(&intake->lane[site]);
+        stop_receiving(intake, &intake->lane[site]);
         intake->lane[site].kept = false;
     }
     err = folder_each(intake->folder, sift_one, &sifting);
@@ -354,7 +377,7 @@ void intake_clear(struct intake *intake)
     enum choir_err unread;
 
     for (size_t i = 0; i < LANES; i++) {
-        stop_receiving(&intake->lane[i]);
+        stop_receiving(intake, &intake->lane[i]);
         intake->lane[i].kept = false;
     }
     unread = folder_each(intake->folder, erase_one, intake);

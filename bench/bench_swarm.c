@@ -25,7 +25,7 @@
 #include "crypto/rng.h"
 #include "wire/enrolment.h"
 
-enum { IDLE_US = 10000, PATIENCE_MS = 300000 };
+enum { IDLE_US = 20000, BEAT_MS = 2000, PATIENCE_MS = 300000 };
 
 static int fail(const char *what)
 {
@@ -108,9 +108,20 @@ static enum choir_err make_update(struct swarm *swarm)
     return err;
 }
 
+static enum choir_err beat_all(struct swarm_site **sites, size_t n)
+{
+    enum choir_err err = CHOIR_OK;
+
+    for (size_t i = 0; err == CHOIR_OK && i < n; i++)
+        if (!swarm_site_is_done(sites[i]))
+            err = swarm_site_tick(sites[i]);
+    return err;
+}
+
 static enum choir_err run_all(struct swarm_site **sites, size_t n)
 {
     const uint64_t end_ms = now_ms() + PATIENCE_MS;
+    uint64_t beat_ms = now_ms();
     size_t left = n;
 
     while (left > 0) {
@@ -124,6 +135,10 @@ static enum choir_err run_all(struct swarm_site **sites, size_t n)
                 continue;
             left++;
             err = swarm_site_turn(sites[i], &busy);
+            if (err == CHOIR_OK && now_ms() >= beat_ms + BEAT_MS) {
+                err = beat_all(sites, n); // while one of many sites works, the others are not dead
+                beat_ms = now_ms();
+            }
             if (err != CHOIR_OK)
                 return err;
         }

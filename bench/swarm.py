@@ -23,7 +23,7 @@ BUILD = os.path.join(ROOT, "build")
 SWARM = os.path.join(BUILD, "bench", "bench_swarm")
 SITES_PER_PROCESS = 125  # a process has at most 1023 ZeroMQ sockets, and a site takes six
 FEATURES, UNITS = 99, 990
-DEADLINE_S = 30
+DEADLINE_S = 120
 
 
 def say(case, value, unit, **more):

@@ -36,7 +36,7 @@ struct swarm_site {
     struct site_event told[TOLD_MAX];
     size_t n_told;
     struct site_plan plan;
-    uint64_t sequence, ticked_ms, round;
+    uint64_t sequence, round;
     uint32_t attempt;
     enum swarm_work working;
     bool drops, gone, ended, closed, bulk_up;
@@ -481,13 +481,14 @@ enum choir_err swarm_site_turn(struct swarm_site *site, bool *busy)
     }
     if (err == CHOIR_OK && !site->gone)
         err = pump(site, busy);
-    if (err == CHOIR_OK && !site->gone && now_ms() >= site->ticked_ms + TICK_MS) {
-        site->ticked_ms = now_ms();
-        err = step_kind(site, SITE_TICK);
-    }
     if (site->ended && !site->gone)
         vanish(site);
     return err;
+}
+
+enum choir_err swarm_site_tick(struct swarm_site *site)
+{
+    return site->gone ? CHOIR_OK : step_kind(site, SITE_TICK);
 }
 
 bool swarm_site_is_done(const struct swarm_site *site)

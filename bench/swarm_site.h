@@ -58,8 +58,11 @@ CHOIR_MUST_CHECK enum choir_err swarm_site_new(struct swarm *swarm, uint32_t num
                                                struct swarm_site **out);
 void swarm_site_free(struct swarm_site *site);
 
-/* Takes what came, works and sends. *busy becomes true if anything was done. */
+/* Takes what came, works and sends. Never ticks. *busy becomes true if anything was done. */
 CHOIR_MUST_CHECK enum choir_err swarm_site_turn(struct swarm_site *site, bool *busy);
+
+/* Time passed: a heartbeat. At least every few seconds. */
+CHOIR_MUST_CHECK enum choir_err swarm_site_tick(struct swarm_site *site);
 
 /* Gone on purpose, or the run has ended for it. */
 bool swarm_site_is_done(const struct swarm_site *site);

@@ -179,6 +179,17 @@ static size_t n_awaited(const struct gather *gather)
     return n;
 }
 
+// The same without those that have been silent for so long that they count as missing.
+static size_t n_waited_for(const struct gather *gather)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < gather->n_peers; i++)
+        if (gather_awaited(gather, &gather->peer[i]) && gather_present(gather, &gather->peer[i]))
+            n++;
+    return n;
+}
+
 static bool busy(const struct gather *gather, const struct peer *peer)
 {
     uint64_t silence = (uint64_t)GATHER_SILENT_BEATS * gather->settings.heartbeat_ms;
@@ -231,7 +242,7 @@ static bool try_list(struct gather *gather, enum gather_said step)
         gather_abandon(gather, MESSAGE_CODE_QUORUM, "too many sites dropped out");
         return true;
     }
-    if (awaited > 0 && !too_late(gather))
+    if ((enough ? n_waited_for(gather) : awaited) > 0 && !too_late(gather))
         return false;
     if (enough && gather->run.suite > 0 && step <= SAID_SHARES) {
         gather_masks_prune(gather, &in);

@@ -585,6 +585,57 @@ enum choir_err link_send(struct link *link, uint32_t site, enum link_channel cha
     return CHOIR_OK;
 }
 
+struct link_letter {
+    zmq_msg_t message;
+};
+
+enum choir_err link_letter_new(const uint8_t *bytes, size_t len, struct link_letter **out)
+{
+    struct link_letter *letter;
+
+    if (len == 0 || len > LINK_CONTROL_MAX)
+        return CHOIR_ERR_FORMAT;
+    letter = malloc(sizeof *letter);
+    if (letter == NULL)
+        return CHOIR_ERR_MEMORY;
+    if (zmq_msg_init_size(&letter->message, len) != 0) {
+        free(letter);
+        return CHOIR_ERR_MEMORY;
+    }
+    memcpy(zmq_msg_data(&letter->message), bytes, len);
+    *out = letter;
+    return CHOIR_OK;
+}
+
+void link_letter_free(struct link_letter *letter)
+{
+    if (letter == NULL)
+        return;
+    zmq_msg_close(&letter->message);
+    free(letter);
+}
+
+enum choir_err link_send_letter(struct link *link, uint32_t site, const struct link_letter *letter)
+{
+    zmq_msg_t *original = (zmq_msg_t *)(uintptr_t)&letter->message; // its count of users changes
+    enum choir_err err = send_to_site(link, site, LINK_CONTROL);
+    size_t len = zmq_msg_size(original);
+    zmq_msg_t copy;
+
+    if (err != CHOIR_OK)
+        return err;
+    zmq_msg_init(&copy);
+    zmq_msg_copy(&copy, original);
+    if (zmq_msg_send(&copy, plug_socket(&link->plug[LINK_CONTROL]), ZMQ_DONTWAIT) < 0) {
+        err = errno == EAGAIN ? CHOIR_ERR_AGAIN : CHOIR_ERR_PEER;
+        zmq_msg_close(&copy);
+        return err;
+    }
+    link->counts.sent_bytes += len;
+    link->counts.sent_messages++;
+    return CHOIR_OK;
+}
+
 void link_count(const struct link *link, struct link_counts *counts)
 {
     *counts = link->counts;

@@ -128,6 +128,16 @@ CHOIR_MUST_CHECK enum choir_err link_send(struct link *link, uint32_t site,
                                           enum link_channel channel, const uint8_t *bytes,
                                           size_t len);
 
+/* A control message for many sites, held once however many it waits for. Fails with
+ * CHOIR_ERR_FORMAT (longer than the channel allows) or CHOIR_ERR_MEMORY. */
+struct link_letter;
+CHOIR_MUST_CHECK enum choir_err link_letter_new(const uint8_t *bytes, size_t len,
+                                                struct link_letter **out);
+void link_letter_free(struct link_letter *letter);
+/* link_send() on LINK_CONTROL without a copy; a listening link only. */
+CHOIR_MUST_CHECK enum choir_err link_send_letter(struct link *link, uint32_t site,
+                                                 const struct link_letter *letter);
+
 void link_count(const struct link *link, struct link_counts *counts);
 
 #endif
