@@ -389,6 +389,15 @@ static void begin_step(struct gather *gather, const struct gather_event *event,
         gather->now_ms = event->now_ms;
 }
 
+// Within an attempt a heartbeat or a chunk changes nothing but how long a site is waited for, which
+// the next tick looks at: a thousand sites send them all the time.
+static bool only_shows_life(const struct gather *gather, const struct gather_event *event)
+{
+    return gather->opened &&
+           (event->kind == GATHER_UPLOAD_PROGRESS ||
+            (event->kind == GATHER_MESSAGE && event->message->kind == MESSAGE_HEARTBEAT));
+}
+
 enum choir_err gather_step(struct gather *gather, const struct gather_event *event,
                            struct gather_effects *effects)
 {
@@ -427,7 +436,7 @@ enum choir_err gather_step(struct gather *gather, const struct gather_event *eve
         on_tick(gather);
         break;
     }
-    if (gather->err == CHOIR_OK)
+    if (gather->err == CHOIR_OK && !only_shows_life(gather, event))
         gather_advance(gather);
     return gather->err;
 }

@@ -50,8 +50,8 @@ bool gather_answered(const struct gather *gather, const struct peer *peer)
 bool gather_awaited(const struct gather *gather, const struct peer *peer)
 {
     return gather->opened && in_steps(gather->phase) && !peer->dropped && !peer->suspended &&
-           site_set_has(&gather->members[step_of_phase(gather->phase)], peer->id) &&
-           !gather_has_said(peer, step_of_phase(gather->phase));
+           !gather_has_said(peer, step_of_phase(gather->phase)) &&
+           site_set_has(&gather->members[step_of_phase(gather->phase)], peer->id);
 }
 
 void gather_enter(struct gather *gather, enum gather_phase phase)
