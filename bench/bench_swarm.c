@@ -162,9 +162,9 @@ static double seconds_of(clockid_t clock)
 static void print_times(const struct swarm *swarm)
 {
     printf("{\"times\": {");
-    for (uint16_t kind = 0, n = 0; kind < SWARM_KINDS; kind++)
+    for (int kind = 0, n = 0; kind < SWARM_KINDS; kind++)
         if (swarm->first_ms[kind] != 0)
-            printf("%s\"%s\": [%.3f, %.3f]", n++ > 0 ? ", " : "", message_name(kind),
+            printf("%s\"%s\": [%.3f, %.3f]", n++ > 0 ? ", " : "", message_name((uint16_t)kind),
                    (double)swarm->first_ms[kind] / 1000, (double)swarm->last_ms[kind] / 1000);
     printf("}}\n");
 }
@@ -194,7 +194,7 @@ static void print_account(const struct swarm *swarm, size_t n, size_t n_closed)
 static int run_sites(struct swarm *swarm, uint32_t first, uint32_t last, uint32_t drop_every)
 {
     const size_t n = last - first + 1;
-    struct swarm_site **sites = calloc(n, sizeof *sites);
+    struct swarm_site **sites = calloc(n, sizeof(struct swarm_site *));
     enum choir_err err = sites == NULL ? CHOIR_ERR_MEMORY : make_update(swarm);
     size_t n_closed = 0, made = 0;
 

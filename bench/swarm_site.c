@@ -53,7 +53,7 @@ static double cpu_seconds(void)
 void swarm_identity(const uint8_t seed[static SIGN_SEED_BYTES], uint32_t number,
                     struct roster_site *site, struct swarm_keys *keys)
 {
-    uint8_t text[SIGN_SEED_BYTES + 4 + 1], secret[SIGN_SEED_BYTES], ledger[SIGN_SECRET_BYTES];
+    uint8_t text[SIGN_SEED_BYTES + 4 + 1], secret[SIGN_SEED_BYTES], unused_key[SIGN_SECRET_BYTES];
     uint8_t *which = put_u32(put_bytes(text, seed, SIGN_SEED_BYTES), number);
 
     memset(site, 0, sizeof *site);
@@ -66,7 +66,7 @@ void swarm_identity(const uint8_t seed[static SIGN_SEED_BYTES], uint32_t number,
     curve_public(site->curve_key, keys->curve_secret);
     *which = 2;
     hash_bytes(secret, text, sizeof text);
-    sign_keypair_from_seed(site->ledger_key, ledger, secret);
+    sign_keypair_from_seed(site->ledger_key, unused_key, secret);
     *which = 3;
     hash_bytes(keys->nonce, text, sizeof text);
     roster_commit(site->commitment, site->sign_key, keys->nonce);

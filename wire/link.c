@@ -615,17 +615,16 @@ void link_letter_free(struct link_letter *letter)
     free(letter);
 }
 
-enum choir_err link_send_letter(struct link *link, uint32_t site, const struct link_letter *letter)
+enum choir_err link_send_letter(struct link *link, uint32_t site, struct link_letter *letter)
 {
-    zmq_msg_t *original = (zmq_msg_t *)(uintptr_t)&letter->message; // its count of users changes
     enum choir_err err = send_to_site(link, site, LINK_CONTROL);
-    size_t len = zmq_msg_size(original);
+    size_t len = zmq_msg_size(&letter->message);
     zmq_msg_t copy;
 
     if (err != CHOIR_OK)
         return err;
     zmq_msg_init(&copy);
-    zmq_msg_copy(&copy, original);
+    zmq_msg_copy(&copy, &letter->message);
     if (zmq_msg_send(&copy, plug_socket(&link->plug[LINK_CONTROL]), ZMQ_DONTWAIT) < 0) {
         err = errno == EAGAIN ? CHOIR_ERR_AGAIN : CHOIR_ERR_PEER;
         zmq_msg_close(&copy);

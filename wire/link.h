@@ -136,7 +136,7 @@ CHOIR_MUST_CHECK enum choir_err link_letter_new(const uint8_t *bytes, size_t len
 void link_letter_free(struct link_letter *letter);
 /* link_send() on LINK_CONTROL without a copy; a listening link only. */
 CHOIR_MUST_CHECK enum choir_err link_send_letter(struct link *link, uint32_t site,
-                                                 const struct link_letter *letter);
+                                                 struct link_letter *letter);
 
 void link_count(const struct link *link, struct link_counts *counts);
 
