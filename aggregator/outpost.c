@@ -45,7 +45,14 @@ static enum choir_err expect(struct outpost *outpost, const struct lookout_vecto
     return CHOIR_OK;
 }
 
-// Upwards a letter goes as it is; one that cannot be sent now is sent again by its site.
+// A letter that cannot be sent now is sent again by its site, or said again by us.
+void outpost_send_up(struct outpost *outpost, const uint8_t *bytes, size_t len)
+{
+    if (link_send(outpost->aggregator, ROSTER_AGGREGATOR, LINK_CONTROL, bytes, len) != CHOIR_OK)
+        return;
+}
+
+// Upwards a letter goes as it is.
 static enum choir_err take_letter(struct outpost *outpost, const struct link_event *event)
 {
     struct lookout_vector vector;
@@ -63,9 +70,7 @@ static enum choir_err take_letter(struct outpost *outpost, const struct link_eve
     }
     if (news == LOOKOUT_VECTOR)
         err = expect(outpost, &vector);
-    if (link_send(outpost->aggregator, ROSTER_AGGREGATOR, LINK_CONTROL, event->bytes, event->len) !=
-        CHOIR_OK)
-        return err;
+    outpost_send_up(outpost, event->bytes, event->len);
     return err;
 }
 

@@ -59,6 +59,9 @@ struct outpost {
 /* outpost.c: may one more line about what this site did stand in the log? */
 bool outpost_may_log(struct outpost *outpost, uint32_t site);
 
+/* outpost.c: a control letter for the aggregator, if it can be sent now. */
+void outpost_send_up(struct outpost *outpost, const uint8_t *bytes, size_t len);
+
 /* outpost_up.c: everything that came from the aggregator. Fails with CHOIR_ERR_IO or
  * CHOIR_ERR_MEMORY. */
 CHOIR_MUST_CHECK enum choir_err outpost_take_up(struct outpost *outpost,

@@ -122,12 +122,9 @@ enum choir_err outpost_send(struct outpost *outpost, const struct relay_letter *
     size_t len = 0;
     enum choir_err err = relay_seal(letter, outpost->secret, outpost->sealed, &len);
 
-    if (err != CHOIR_OK)
-        return err;
-    if (link_send(outpost->aggregator, ROSTER_AGGREGATOR, LINK_CONTROL, outpost->sealed, len) !=
-        CHOIR_OK)
-        return CHOIR_OK; // said again, or asked again
-    return CHOIR_OK;
+    if (err == CHOIR_OK)
+        outpost_send_up(outpost, outpost->sealed, len);
+    return err;
 }
 
 static enum choir_err take_bulk(struct outpost *outpost, const struct link_event *event)
