@@ -67,21 +67,23 @@ static void put_all(struct buf *buf, const struct proof *proof)
 
 enum choir_err proof_encode(const struct proof *proof, uint8_t **bytes, size_t *len)
 {
-    uint8_t *room = malloc(PROOF_MAX);
-    struct buf buf = buf_over(room, PROOF_MAX);
-    uint8_t *fit;
+    size_t room = proof->open.len + proof->adverts.len + proof->survivors.len +
+                  proof->consents.len + sizeof(struct proof);
+    struct buf buf;
 
-    if (room == NULL)
-        return CHOIR_ERR_MEMORY;
-    put_all(&buf, proof);
-    if (!buf_ok(&buf)) {
-        free(room);
+    if (room > PROOF_MAX + sizeof(struct proof))
         return CHOIR_ERR_FORMAT;
-    }
-    fit = realloc(room, buf.len);
-    *bytes = fit != NULL ? fit : room;
+    *bytes = malloc(room);
+    if (*bytes == NULL)
+        return CHOIR_ERR_MEMORY;
+    buf = buf_over(*bytes, room < PROOF_MAX ? room : PROOF_MAX);
+    put_all(&buf, proof);
     *len = buf.len;
-    return CHOIR_OK;
+    if (buf_ok(&buf))
+        return CHOIR_OK;
+    free(*bytes);
+    *bytes = NULL;
+    return CHOIR_ERR_FORMAT;
 }
 
 enum choir_err proof_decode(const uint8_t *bytes, size_t len, struct proof *out)

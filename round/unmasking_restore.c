@@ -176,12 +176,12 @@ enum choir_err unmasking_restore(struct unmasking *unmasking, size_t *failed,
                                  struct unmasking_faults *faults)
 {
     struct restoring *restoring = calloc(1, sizeof *restoring);
-    enum choir_err err = restoring != NULL ? CHOIR_OK : CHOIR_ERR_MEMORY;
+    enum choir_err err = CHOIR_OK;
 
     *failed = 0;
     faults->n = faults->n_more = 0;
-    if (err != CHOIR_OK)
-        return err;
+    if (restoring == NULL)
+        return CHOIR_ERR_MEMORY;
     restoring->unmasking = unmasking;
     restoring->faults = faults;
     restoring->picked = locked_new(MESSAGE_SITES_MAX * sizeof *restoring->picked);
@@ -209,23 +209,25 @@ static enum choir_err add_pairs(const struct unmasking *unmasking, const struct 
                                 struct maskset *masks)
 {
     size_t at = (size_t)(gone - unmasking->member);
-    uint8_t *room = locked_new(CURVE_KEY_BYTES + (size_t)MASK_SEED_BYTES);
-    uint8_t *seed = room + CURVE_KEY_BYTES;
+    struct {
+        uint8_t secret_key[CURVE_KEY_BYTES], seed[MASK_SEED_BYTES];
+    } *room = locked_new(sizeof *room);
     uint8_t public_key[CURVE_KEY_BYTES];
     enum choir_err err = CHOIR_OK;
 
     if (room == NULL)
         return CHOIR_ERR_MEMORY;
-    agree_mask_key(public_key, room, unmasking->secret[at].bytes, unmasking->terms.r0);
+    agree_mask_key(public_key, room->secret_key, unmasking->secret[at].bytes, unmasking->terms.r0);
     for (size_t i = 0; err == CHOIR_OK && i < unmasking->n; i++) {
         const struct member *other = &unmasking->member[i];
 
         if (!other->in_u || !unmasking_edge(unmasking, at, i))
             continue;
-        err = agree_pair_seed(seed, room, other->mask_key, unmasking->r2, gone->id, other->id);
+        err = agree_pair_seed(room->seed, room->secret_key, other->mask_key, unmasking->r2,
+                              gone->id, other->id);
         // the lower id of the two adds, the higher one subtracts
         if (err == CHOIR_OK)
-            maskset_add(masks, gone->id > other->id ? MASK_SUBTRACT : MASK_ADD, seed);
+            maskset_add(masks, gone->id > other->id ? MASK_SUBTRACT : MASK_ADD, room->seed);
     }
     locked_free(room);
     return err;

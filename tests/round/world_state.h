@@ -145,7 +145,7 @@ void world_graph_terms(const struct world *world, struct graph_terms *terms);
 
 /* world_site.c */
 void world_start_site(struct world *world, uint32_t who);
-void world_site_event(struct world *world, uint32_t who, const struct site_event *event);
+void world_site_event(struct world *world, uint32_t who, const struct site_event *told);
 void world_site_told(struct world *world, uint32_t who, const struct told *told);
 
 /* world_gather.c */
