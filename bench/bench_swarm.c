@@ -25,7 +25,9 @@
 #include "crypto/rng.h"
 #include "wire/enrolment.h"
 
-enum { IDLE_US = 20000, BEAT_MS = 2000, PATIENCE_MS = 300000 };
+enum { BEAT_MS = 2000, PATIENCE_MS = 300000 };
+
+static const struct timespec idle = {.tv_nsec = 20000000};
 
 static int fail(const char *what)
 {
@@ -145,7 +147,7 @@ static enum choir_err run_all(struct swarm_site **sites, size_t n)
         if (now_ms() > end_ms)
             return CHOIR_ERR_AGAIN;
         if (!busy)
-            usleep(IDLE_US);
+            nanosleep(&idle, NULL);
     }
     return CHOIR_OK;
 }
