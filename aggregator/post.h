@@ -19,9 +19,9 @@
 struct post;
 
 enum {
-    POST_SMALL = 16 << 10,         // bytes of a letter that goes at once
-    POST_BYTES_PER_MS = 128 << 10, // 128 MiB/s: about what one thread encrypts, twice over
-    POST_BURST = 8 << 20,          // that may be handed out without a pause
+    POST_SMALL = 16 << 10,        // bytes of a letter that goes at once
+    POST_BYTES_PER_MS = 64 << 10, // 64 MiB/s: half of what a gigabit carries
+    POST_BURST = 8 << 20,         // that may be handed out without a pause
 };
 
 /* `link` is kept. Fails with CHOIR_ERR_MEMORY. */

@@ -166,7 +166,8 @@ static void print_times(const struct swarm *swarm)
     printf("{\"times\": {");
     for (int kind = 0, n = 0; kind < SWARM_KINDS; kind++)
         if (swarm->first_ms[kind] != 0)
-            printf("%s\"%s\": [%.3f, %.3f]", n++ > 0 ? ", " : "", message_name((uint16_t)kind),
+            printf("%s\"%s\": [%.3f, %.3f]", n++ > 0 ? ", " : "",
+                   kind == SWARM_UPLOADED ? "uploaded" : message_name((uint16_t)kind),
                    (double)swarm->first_ms[kind] / 1000, (double)swarm->last_ms[kind] / 1000);
     printf("}}\n");
 }

@@ -132,7 +132,7 @@ def phases(accounts, began):
             times[kind] = (min(before[0], first), max(before[1], last))
     return {kind: [round(first - began, 1), round(last - began, 1)]
             for kind, (first, last) in sorted(times.items(), key=lambda item: item[1])
-            if kind in ("round_open", "adverts", "shares_all", "survivors", "consents",
+            if kind in ("round_open", "adverts", "shares_all", "uploaded", "survivors", "consents",
                         "round_close")}
 
 

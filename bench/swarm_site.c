@@ -236,6 +236,12 @@ static void tell_mark(struct swarm_site *site, const struct mark *mark)
     event->attempt = mark->attempt;
 }
 
+static void note_first(struct swarm *swarm, uint16_t kind)
+{
+    if (kind < SWARM_KINDS && swarm->first_ms[kind] == 0)
+        swarm->first_ms[kind] = now_ms();
+}
+
 static enum choir_err carry_out(struct swarm_site *site, const struct site_effect *effect)
 {
     enum cargo_news news;
@@ -343,12 +349,6 @@ static void vanish(struct swarm_site *site)
     site->gone = true;
 }
 
-static void note_first(struct swarm *swarm, uint16_t kind)
-{
-    if (kind < SWARM_KINDS && swarm->first_ms[kind] == 0)
-        swarm->first_ms[kind] = now_ms();
-}
-
 static enum choir_err on_letter(struct swarm_site *site, const struct link_event *event)
 {
     struct incoming incoming = {0};
@@ -383,6 +383,8 @@ static enum choir_err on_news(struct swarm_site *site, enum cargo_news news)
         tell_hash(site, SITE_MODEL_FAILED, cargo_model_hash(site->cargo));
         return step(site);
     case CARGO_UPLOADED:
+        note_first(site->swarm, SWARM_UPLOADED);
+        site->swarm->last_ms[SWARM_UPLOADED] = now_ms();
         tell_hash(site, SITE_UPLOADED, cargo_root(site->cargo));
         return step(site);
     case CARGO_MASKED:

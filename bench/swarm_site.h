@@ -13,7 +13,7 @@
 #include "round/site.h"
 #include "wire/roster.h"
 
-enum { SWARM_KINDS = 32 }; // above every kind of letter
+enum { SWARM_UPLOADED = 31, SWARM_KINDS = 32 }; // above every kind of letter
 
 enum swarm_work {
     SWARM_SIGNATURES, // checked: of letters and of what they hold

@@ -519,7 +519,9 @@ enum choir_err gather_plan(const struct gather *gather, const uint8_t **plan, si
 
 uint64_t gather_next_tick(const struct gather *gather)
 {
-    uint64_t next = gather->now_ms + gather->settings.resend_ms;
+    // Not from the newest event on: a thousand sites leave no pause between two of theirs.
+    uint64_t since = gather->running ? gather->resent_ms : gather->now_ms;
+    uint64_t next = since + gather->settings.resend_ms;
     uint64_t deadline =
         gather->phase == GATHER_WAITING ? gather->wait_until_ms : gather->deadline_ms;
 
