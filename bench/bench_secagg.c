@@ -4,15 +4,18 @@
  * One JSON object a line: bench, case, value (median), unit, runs, and where a ceiling was measured
  * in the same run, against and ratio (ours over theirs, higher is better). "bare libraries" is what
  * the libraries alone take, in the same run and on the same processor, for as many bytes of
- * keystream and of hashing, signatures and key agreements: nothing built on them is faster. Times are processor time
- * of one thread unless "wall" is said. A site's value is the median over the sites of all runs. In
- * "client" are key pairs, the adverts' signatures, sharing out and opening shares, masks, the
- * signatures of headers and consents, revealing; in "server" taking all that, restoring and
- * checking every secret, adding the vectors and taking the masks out. Hashing of the vectors for
- * their Merkle roots is in the value where it is said, the server's check of signatures on a line of
- * its own. Sums are compared with the plain ones.
- * The sparse graph is the one of 100 sites with about 52 neighbours each; in a federation so few
- * sites have the complete one. Usage: bench_secagg [CASE]; 0 to 2, or "merge"; default: all.
+ * keystream and of hashing, signatures and key agreements: nothing built on them is faster.
+ *
+ * Times are processor time of one thread unless "wall" is said. A site's value is the median over
+ * the sites of all runs. In "client" are key pairs, the adverts' signatures, sharing out and opening
+ * shares, masks, the signatures of headers and consents, revealing; in "server" taking all that,
+ * restoring and checking every secret, adding the vectors where they lie in memory and taking the
+ * masks out. "wall" is with the aggregator's own merge, which reads blocks to buffers and hashes the
+ * sum. Hashing of the vectors for their Merkle roots is in the value where it is said, the server's
+ * check of signatures on a line of its own. Sums are compared with the plain ones.
+ *
+ * The sparse graph is one of 100 sites with about 52 neighbours each; in a federation so few sites
+ * have the complete one. Usage: bench_secagg [CASE]; 0 to 2, or "merge"; default: all.
  */
 #include <stdio.h>
 #include <stdlib.h>
