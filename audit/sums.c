@@ -225,15 +225,15 @@ static enum choir_err make_again(struct checking *checking, const struct entry_s
                    "and the revealed secrets give",
                    close->round);
     else {
+        size_t spare = result->open.sites.n > result->open.minimum
+                           ? result->open.sites.n - result->open.minimum
+                           : 0;
+
         report_good(report, checking->log->path,
                     "the sum of round %" PRIu64 " was recomputed from the masked vectors of %zu "
-                    "sites, bit for bit; the round could lose %zu sites, and %u may collude with "
+                    "sites, bit for bit; the round could lose %zu site%s, and %u may collude with "
                     "the aggregator",
-                    close->round, result->u.n,
-                    result->open.sites.n > result->open.minimum
-                        ? result->open.sites.n - result->open.minimum
-                        : 0,
-                    checking->collusion);
+                    close->round, result->u.n, spare, spare == 1 ? "" : "s", checking->collusion);
     }
     return CHOIR_OK;
 }
