@@ -14,7 +14,7 @@
 #include "round/quorum.h"
 #include "world.h"
 
-enum { LONG_FACTOR = 20, WEATHER_SEEDS = 60, RANDOM_SEEDS = 3 };
+enum { LONG_FACTOR = 20, WEATHER_SEEDS = 200, RANDOM_SEEDS = 3 };
 
 static uint64_t factor(void)
 {
