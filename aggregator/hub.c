@@ -6,7 +6,6 @@
 #include "base/now.h"
 #include "crypto/rng.h"
 #include "ops/log.h"
-#include "wire/envelope.h"
 
 enum {
     TELL_EVERY_MS = 200,     // progress to those who watch
@@ -16,25 +15,6 @@ enum {
     POST_EVERY_MS = 5, // while large letters wait
     PUMP_BURST = 16,   // bulk messages to one site before the next one has its turn
 };
-
-enum choir_err hub_open_message(const void *context, const uint8_t *bytes, size_t len,
-                                struct incoming *out)
-{
-    struct envelope envelope;
-    enum choir_err err = envelope_open(bytes, len, context, &envelope, &out->body, &out->body_len);
-
-    if (err != CHOIR_OK)
-        return err == CHOIR_ERR_FORMAT ? err : CHOIR_ERR_FORGED;
-    out->kind = envelope.kind;
-    memcpy(out->run, envelope.run, sizeof out->run);
-    out->round = envelope.round_no;
-    out->attempt = envelope.attempt;
-    out->sender = envelope.sender;
-    memcpy(out->transcript, envelope.transcript, sizeof out->transcript);
-    out->signed_bytes = bytes;
-    out->signed_len = len;
-    return CHOIR_OK;
-}
 
 struct gather_event hub_event(struct hub *hub, enum gather_event_kind kind)
 {
@@ -96,7 +76,7 @@ static enum choir_err take_control(struct hub *hub, const struct link_event *eve
 
     if (event->site >= ROSTER_RELAY_FIRST && relay_is_letter(event->bytes, event->len))
         return hub_take_relay(hub, event);
-    err = hub_open_message(&hub->roster, event->bytes, event->len, &message);
+    err = incoming_open_signed(&hub->roster, event->bytes, event->len, &message);
     if (err != CHOIR_OK || !collection_may_speak(hub->collection, event->site, message.sender)) {
         if (hub_may_log(hub, event->site))
             LOG_EVENT(LOG_WARNING, "message_rejected", log_whole("site", event->site),

@@ -186,7 +186,7 @@ static enum choir_err open_machine(struct hub *hub)
     roster_graph_terms(&hub->roster, &settings->graph);
     settings->resend_ms = RESEND_MS;
     settings->heartbeat_ms = HEARTBEAT_MS;
-    settings->open = hub_open_message;
+    settings->open = incoming_open_signed;
     settings->open_context = &hub->roster;
     return gather_new(settings, &hub->gather);
 }

@@ -104,9 +104,6 @@ struct gather_event hub_event(struct hub *hub, enum gather_event_kind kind);
 CHOIR_MUST_CHECK enum choir_err hub_step(struct hub *hub, const struct gather_event *event);
 /* hub.c: what hub_pending() was asked to keep. */
 CHOIR_MUST_CHECK enum choir_err hub_drain(struct hub *hub);
-/* hub.c: an incoming_open whose context is the roster. */
-CHOIR_MUST_CHECK enum choir_err hub_open_message(const void *context, const uint8_t *bytes,
-                                                 size_t len, struct incoming *out);
 
 /* hub.c: may one more line about what this site did stand in the log? */
 bool hub_may_log(struct hub *hub, uint32_t site);

@@ -1,7 +1,6 @@
 #include "aggregator/merge.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -10,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "base/file.h"
 
 size_t merge_threads(void)
 {
@@ -27,20 +28,7 @@ size_t merge_threads(void)
 
 enum choir_err merge_read_files(void *files, size_t i, uint64_t offset, uint8_t *to, size_t len)
 {
-    int fd = ((const struct merge_files *)files)->fds[i];
-
-    while (len > 0) {
-        ssize_t got = pread(fd, to, len, (off_t)offset);
-
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return CHOIR_ERR_IO;
-        to += got;
-        len -= (size_t)got;
-        offset += (uint64_t)got;
-    }
-    return CHOIR_OK;
+    return file_read_at(((const struct merge_files *)files)->fds[i], offset, to, len);
 }
 
 /* Work that several threads share: they take numbered pieces and finish them in order. */

@@ -1,12 +1,12 @@
 #include "aggregator/tally.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "aggregator/merge.h"
+#include "base/file.h"
 
 void tally_init(struct tally *tally)
 {
@@ -61,21 +61,9 @@ static enum choir_err write_segment(void *context, size_t worker, size_t segment
                                     const uint8_t *total, size_t len)
 {
     const struct place *place = context;
-    uint64_t offset = quantize_segment_offset(place->layout, segment);
 
     (void)worker;
-    while (len > 0) {
-        ssize_t wrote = pwrite(place->fd, total, len, (off_t)offset);
-
-        if (wrote < 0 && errno == EINTR)
-            continue;
-        if (wrote <= 0)
-            return CHOIR_ERR_IO;
-        total += wrote;
-        offset += (uint64_t)wrote;
-        len -= (size_t)wrote;
-    }
-    return CHOIR_OK;
+    return file_write_at(place->fd, quantize_segment_offset(place->layout, segment), total, len);
 }
 
 static enum choir_err add_up(const struct quantize_layout *layout, const int *fds, size_t n, int to)

@@ -1,6 +1,5 @@
 #include "audit/recompute.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "base/file.h"
 #include "privacy/quantize.h"
 #include "round/sum.h"
 #include "wire/source.h"
@@ -21,20 +21,7 @@ struct vectors {
 
 static enum choir_err read_vector(void *context, size_t i, uint64_t offset, uint8_t *to, size_t len)
 {
-    int fd = ((const struct vectors *)context)->fds[i];
-
-    while (len > 0) {
-        ssize_t got = pread(fd, to, len, (off_t)offset);
-
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return CHOIR_ERR_IO;
-        to += got;
-        len -= (size_t)got;
-        offset += (uint64_t)got;
-    }
-    return CHOIR_OK;
+    return file_read_at(((const struct vectors *)context)->fds[i], offset, to, len);
 }
 
 // The root that the site signed, over what the file holds.

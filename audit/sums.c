@@ -10,7 +10,6 @@
 #include "base/file.h"
 #include "crypto/maskset.h"
 #include "round/proof.h"
-#include "wire/envelope.h"
 
 enum { RANGES_MAX = 256 };
 
@@ -114,30 +113,11 @@ static void forgive_lost(struct checking *checking)
     }
 }
 
-static enum choir_err open_envelope(const void *context, const uint8_t *bytes, size_t len,
-                                    struct incoming *out)
-{
-    struct envelope envelope;
-    enum choir_err err = envelope_open(bytes, len, context, &envelope, &out->body, &out->body_len);
-
-    if (err != CHOIR_OK)
-        return err == CHOIR_ERR_FORMAT ? err : CHOIR_ERR_FORGED;
-    out->kind = envelope.kind;
-    memcpy(out->run, envelope.run, sizeof out->run);
-    out->round = envelope.round_no;
-    out->attempt = envelope.attempt;
-    out->sender = envelope.sender;
-    memcpy(out->transcript, envelope.transcript, sizeof out->transcript);
-    out->signed_bytes = bytes;
-    out->signed_len = len;
-    return CHOIR_OK;
-}
-
 static enum choir_err check_bytes(const struct roster *roster, const uint8_t *bytes, size_t len,
                                   struct proof_result *result)
 {
     struct proof_terms terms = {
-        .collusion = roster->c, .open = open_envelope, .open_context = roster};
+        .collusion = roster->c, .open = incoming_open_signed, .open_context = roster};
 
     memcpy(terms.roster_hash, roster->hash, HASH_BYTES);
     for (size_t i = 0; i < roster->n_sites; i++)

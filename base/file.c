@@ -60,6 +60,34 @@ enum choir_err file_read(const char *path, size_t max, uint8_t **bytes, size_t *
     return err;
 }
 
+enum choir_err file_read_at(int fd, uint64_t offset, void *to, size_t len)
+{
+    for (size_t filled = 0; filled < len;) {
+        ssize_t got = pread(fd, (uint8_t *)to + filled, len - filled, (off_t)(offset + filled));
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return CHOIR_ERR_IO; // an error, or the file ends before
+        filled += (size_t)got;
+    }
+    return CHOIR_OK;
+}
+
+enum choir_err file_write_at(int fd, uint64_t offset, const void *from, size_t len)
+{
+    for (size_t gone = 0; gone < len;) {
+        ssize_t put = pwrite(fd, (const uint8_t *)from + gone, len - gone, (off_t)(offset + gone));
+
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put <= 0)
+            return CHOIR_ERR_IO;
+        gone += (size_t)put;
+    }
+    return CHOIR_OK;
+}
+
 enum choir_err file_write(int fd, const void *bytes, size_t len)
 {
     const uint8_t *at = bytes;

@@ -20,6 +20,14 @@ CHOIR_MUST_CHECK enum choir_err file_read(const char *path, size_t max, uint8_t 
 /* The same from an open descriptor, from its beginning (pread); the descriptor stays open. */
 CHOIR_MUST_CHECK enum choir_err file_read_fd(int fd, size_t max, uint8_t **bytes, size_t *len);
 
+/* Exactly len bytes from `offset` on. Fails with CHOIR_ERR_IO, also if there are fewer. */
+CHOIR_MUST_CHECK enum choir_err file_read_at(int fd, uint64_t offset, void *to, size_t len);
+
+/* All of it at `offset`; durable only after the caller's fsync. Fails with CHOIR_ERR_IO (errno says
+ * why); part of it may then be written. */
+CHOIR_MUST_CHECK enum choir_err file_write_at(int fd, uint64_t offset, const void *from,
+                                              size_t len);
+
 /* Writes all of it where the descriptor stands; durable only after the caller's fsync. Fails with
  * CHOIR_ERR_IO (errno says why); part of it may then be written. */
 CHOIR_MUST_CHECK enum choir_err file_write(int fd, const void *bytes, size_t len);

@@ -72,45 +72,16 @@ void swarm_identity(const uint8_t seed[static SIGN_SEED_BYTES], uint32_t number,
     roster_commit(site->commitment, site->sign_key, keys->nonce);
 }
 
-static enum choir_err take_envelope(const struct swarm *swarm, const uint8_t *bytes, size_t len,
-                                    bool verify, struct incoming *out)
-{
-    struct envelope envelope;
-    enum choir_err err =
-        verify ? envelope_open(bytes, len, swarm->roster, &envelope, &out->body, &out->body_len)
-               : envelope_peek(bytes, len, &envelope, &out->body, &out->body_len);
-
-    if (err != CHOIR_OK)
-        return CHOIR_ERR_FORGED;
-    out->kind = envelope.kind;
-    memcpy(out->run, envelope.run, sizeof out->run);
-    out->round = envelope.round_no;
-    out->attempt = envelope.attempt;
-    out->sender = envelope.sender;
-    memcpy(out->transcript, envelope.transcript, sizeof out->transcript);
-    out->signed_bytes = bytes;
-    out->signed_len = len;
-    return CHOIR_OK;
-}
-
 static enum choir_err open_envelope(const void *context, const uint8_t *bytes, size_t len,
                                     struct incoming *out)
 {
     struct swarm *const *swarm = context;
     double began = cpu_seconds();
-    enum choir_err err = take_envelope(*swarm, bytes, len, true, out);
+    enum choir_err err = incoming_open_signed((*swarm)->roster, bytes, len, out);
 
     (*swarm)->signing_now += cpu_seconds() - began;
     (*swarm)->n_signatures++;
     return err;
-}
-
-static enum choir_err peek_envelope(const void *context, const uint8_t *bytes, size_t len,
-                                    struct incoming *out)
-{
-    struct swarm *const *swarm = context;
-
-    return take_envelope(*swarm, bytes, len, false, out);
 }
 
 static enum choir_err send_letter(struct swarm_site *site, struct envelope *envelope,
@@ -518,7 +489,7 @@ static enum choir_err make_machine(struct swarm_site *site)
     settings->resend_ms = RESEND_MS;
     settings->heartbeat_ms = TICK_MS;
     settings->open = open_envelope;
-    settings->peek = peek_envelope;
+    settings->peek = incoming_peek;
     settings->open_context = &site->swarm;
     memcpy(settings->roster_hash, roster->hash, HASH_BYTES);
     put_u32(settings->session, site->self->id);

@@ -22,43 +22,6 @@ enum {
     ASK_AGAIN_MS = 1500, // after a plan was not approved
 };
 
-static void as_incoming(const struct envelope *envelope, const uint8_t *bytes, size_t len,
-                        struct incoming *out)
-{
-    out->kind = envelope->kind;
-    out->round = envelope->round_no;
-    out->attempt = envelope->attempt;
-    out->sender = envelope->sender;
-    out->signed_bytes = bytes;
-    out->signed_len = len;
-    memcpy(out->run, envelope->run, sizeof out->run);
-    memcpy(out->transcript, envelope->transcript, sizeof out->transcript);
-}
-
-static enum choir_err open_envelope(const void *context, const uint8_t *bytes, size_t len,
-                                    struct incoming *out)
-{
-    struct envelope envelope;
-    enum choir_err err = envelope_open(bytes, len, context, &envelope, &out->body, &out->body_len);
-
-    if (err == CHOIR_OK)
-        as_incoming(&envelope, bytes, len, out);
-    return err;
-}
-
-// In a large round, for adverts of sites that are no neighbours of this one (round/site.h).
-static enum choir_err peek_envelope(const void *context, const uint8_t *bytes, size_t len,
-                                    struct incoming *out)
-{
-    struct envelope envelope;
-    enum choir_err err = envelope_peek(bytes, len, &envelope, &out->body, &out->body_len);
-
-    (void)context;
-    if (err == CHOIR_OK)
-        as_incoming(&envelope, bytes, len, out);
-    return err;
-}
-
 // One event, all of its effects, then the events that those brought about, in order. The secrets
 // of an attempt are made of the event's fresh bytes, which never leave locked memory.
 static enum choir_err step(struct courier *courier, const struct site_event *first)
@@ -91,7 +54,8 @@ static enum choir_err on_letter(struct courier *courier, const struct link_event
 {
     struct incoming incoming;
     struct site_event news = {.kind = SITE_MESSAGE, .message = &incoming};
-    enum choir_err err = open_envelope(courier->parts.roster, event->bytes, event->len, &incoming);
+    enum choir_err err =
+        incoming_open_signed(courier->parts.roster, event->bytes, event->len, &incoming);
 
     if (err == CHOIR_ERR_REFUSED) {
         courier_say_waits(courier,
@@ -429,8 +393,8 @@ static enum choir_err make_machine(struct courier *courier)
     settings->minimum_cohort = courier->vault.minimum_cohort;
     settings->resend_ms = RESEND_MS;
     settings->heartbeat_ms = HEARTBEAT_MS;
-    settings->open = open_envelope;
-    settings->peek = peek_envelope;
+    settings->open = incoming_open_signed;
+    settings->peek = incoming_peek; // adverts of sites that are no neighbours
     settings->open_context = roster;
     memcpy(settings->roster_hash, roster->hash, HASH_BYTES);
     memcpy(settings->session, courier->session, sizeof settings->session);

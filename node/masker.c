@@ -1,11 +1,11 @@
 #include "node/masker.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "crypto/locked.h"
 #include "crypto/mask.h"
 #include "crypto/merkle.h"
@@ -87,34 +87,6 @@ void masker_free(struct masker *masker)
     free(masker);
 }
 
-static enum choir_err read_whole(int fd, uint64_t at, uint8_t *to, size_t len)
-{
-    for (size_t filled = 0; filled < len;) {
-        ssize_t got = pread(fd, to + filled, len - filled, (off_t)(at + filled));
-
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return CHOIR_ERR_IO;
-        filled += (size_t)got;
-    }
-    return CHOIR_OK;
-}
-
-static enum choir_err write_whole(int fd, uint64_t at, const uint8_t *from, size_t len)
-{
-    for (size_t gone = 0; gone < len;) {
-        ssize_t put = pwrite(fd, from + gone, len - gone, (off_t)(at + gone));
-
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put < 0)
-            return CHOIR_ERR_IO;
-        gone += (size_t)put;
-    }
-    return CHOIR_OK;
-}
-
 // A chunk is one segment of 32-bit lanes or two of 16-bit lanes: a segment never spans two chunks.
 static void put_masks(struct masker *masker, size_t len)
 {
@@ -133,13 +105,13 @@ static enum choir_err mask_chunk(struct masker *masker)
 {
     uint64_t left = masker->bytes - masker->at;
     size_t len = left < BULK_CHUNK_BYTES ? (size_t)left : BULK_CHUNK_BYTES;
-    enum choir_err err = read_whole(masker->job.plain, masker->at, masker->chunk, len);
+    enum choir_err err = file_read_at(masker->job.plain, masker->at, masker->chunk, len);
 
     if (err != CHOIR_OK)
         return err;
     put_masks(masker, len);
     merkle_leaf(masker->leaves[masker->at / BULK_CHUNK_BYTES], masker->chunk, len);
-    err = write_whole(masker->job.scratch, masker->at, masker->chunk, len);
+    err = file_write_at(masker->job.scratch, masker->at, masker->chunk, len);
     masker->at += len;
     return err;
 }

@@ -1,7 +1,6 @@
 #include "node/release.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -147,20 +146,6 @@ out:
     return err;
 }
 
-static enum choir_err read_chunk(int fd, uint64_t at, uint8_t *chunk, size_t len)
-{
-    for (size_t filled = 0; filled < len;) {
-        ssize_t got = pread(fd, chunk + filled, len - filled, (off_t)(at + filled));
-
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return CHOIR_ERR_IO;
-        filled += (size_t)got;
-    }
-    return CHOIR_OK;
-}
-
 static enum choir_err hash_chunks(int fd, uint64_t bytes, uint8_t (*leaves)[HASH_BYTES])
 {
     enum choir_err err = CHOIR_OK;
@@ -171,7 +156,7 @@ static enum choir_err hash_chunks(int fd, uint64_t bytes, uint8_t (*leaves)[HASH
     for (uint64_t at = 0; at < bytes && err == CHOIR_OK; at += BULK_CHUNK_BYTES) {
         size_t len = bytes - at < BULK_CHUNK_BYTES ? (size_t)(bytes - at) : BULK_CHUNK_BYTES;
 
-        err = read_chunk(fd, at, chunk, len);
+        err = file_read_at(fd, at, chunk, len);
         if (err == CHOIR_OK)
             merkle_leaf(leaves[at / BULK_CHUNK_BYTES], chunk, len);
     }

@@ -32,4 +32,13 @@ struct incoming {
 typedef enum choir_err (*incoming_open)(const void *context, const uint8_t *bytes, size_t len,
                                         struct incoming *out);
 
+/* An incoming_open whose context is the roster (struct roster): what programs use. Also fails as
+ * envelope_open() does otherwise: CHOIR_ERR_MISSING, CHOIR_ERR_REFUSED. */
+CHOIR_MUST_CHECK enum choir_err incoming_open_signed(const void *roster, const uint8_t *bytes,
+                                                     size_t len, struct incoming *out);
+
+/* The same without roster and signature; context is not used (site_settings.peek, site.h). */
+CHOIR_MUST_CHECK enum choir_err incoming_peek(const void *context, const uint8_t *bytes, size_t len,
+                                              struct incoming *out);
+
 #endif

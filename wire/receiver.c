@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "crypto/merkle.h"
 #include "wire/transfer.h"
 
@@ -179,22 +180,6 @@ static enum choir_err take_leaves(struct receiver *receiver, const struct bulk_m
     return CHOIR_OK;
 }
 
-static enum choir_err spool(int fd, const uint8_t *bytes, size_t len, uint64_t offset)
-{
-    while (len > 0) {
-        ssize_t wrote = pwrite(fd, bytes, len, (off_t)offset);
-
-        if (wrote < 0 && errno == EINTR)
-            continue;
-        if (wrote <= 0)
-            return CHOIR_ERR_IO;
-        bytes += wrote;
-        offset += (uint64_t)wrote;
-        len -= (size_t)wrote;
-    }
-    return CHOIR_OK;
-}
-
 static enum choir_err hash_spool(const struct receiver *receiver, uint8_t hash[static HASH_BYTES])
 {
     struct hash_stream *stream = NULL;
@@ -254,7 +239,7 @@ static enum choir_err take_data(struct receiver *receiver, const struct bulk_mes
     merkle_leaf(leaf, message->payload, message->n);
     if (memcmp(leaf, receiver->leaves[message->first], HASH_BYTES) != 0)
         return CHOIR_ERR_FORGED;
-    if (spool(receiver->settings.fd, message->payload, message->n, offset) != CHOIR_OK)
+    if (file_write_at(receiver->settings.fd, offset, message->payload, message->n) != CHOIR_OK)
         return fail(receiver, BULK_FAILED, CHOIR_ERR_IO);
     if (receiver->mark[message->first] == CHUNK_ASKED)
         receiver->n_asked--;

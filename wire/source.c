@@ -1,11 +1,11 @@
 #include "wire/source.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "crypto/merkle.h"
 
 struct source {
@@ -29,21 +29,14 @@ enum choir_err source_read(const struct source *source, uint32_t index, uint8_t 
                            const uint8_t **chunk)
 {
     uint64_t offset = (uint64_t)index * BULK_CHUNK_BYTES;
-    size_t len = source_chunk(source, index), filled = 0;
+    size_t len = source_chunk(source, index);
 
     if (source->memory != NULL) {
         *chunk = source->memory + offset;
         return CHOIR_OK;
     }
-    while (filled < len) {
-        ssize_t got = pread(source->fd, room + filled, len - filled, (off_t)(offset + filled));
-
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return CHOIR_ERR_IO; // an error, or the file shrank
-        filled += (size_t)got;
-    }
+    if (file_read_at(source->fd, offset, room, len) != CHOIR_OK)
+        return CHOIR_ERR_IO; // or the file shrank
     *chunk = room;
     return CHOIR_OK;
 }

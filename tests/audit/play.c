@@ -63,25 +63,6 @@ static void must(enum choir_err err)
     }
 }
 
-static enum choir_err open_message(const void *context, const uint8_t *bytes, size_t len,
-                                   struct incoming *out)
-{
-    struct envelope envelope;
-    enum choir_err err = envelope_open(bytes, len, context, &envelope, &out->body, &out->body_len);
-
-    if (err != CHOIR_OK)
-        return CHOIR_ERR_FORGED;
-    out->kind = envelope.kind;
-    memcpy(out->run, envelope.run, sizeof out->run);
-    out->round = envelope.round_no;
-    out->attempt = envelope.attempt;
-    out->sender = envelope.sender;
-    memcpy(out->transcript, envelope.transcript, sizeof out->transcript);
-    out->signed_bytes = bytes;
-    out->signed_len = len;
-    return CHOIR_OK;
-}
-
 static struct item *add(struct stage *stage, uint32_t who)
 {
     struct item *item = calloc(1, sizeof *item);
@@ -404,7 +385,7 @@ static void deliver(struct stage *stage)
     stage->first = (stage->first + 1) % QUEUE_MAX;
     stage->n--;
     if (item->bytes != NULL) {
-        must(open_message(&stage->federation->roster, item->bytes, item->len, &message));
+        must(incoming_open_signed(&stage->federation->roster, item->bytes, item->len, &message));
         item->site.kind = SITE_MESSAGE;
         item->site.message = &message;
         item->gather.kind = GATHER_MESSAGE;
@@ -426,7 +407,7 @@ static void open_machines(struct stage *stage)
     struct gather_settings gather = {.collusion = roster->c,
                                      .resend_ms = RESEND_MS,
                                      .heartbeat_ms = DEADLINE_MS,
-                                     .open = open_message,
+                                     .open = incoming_open_signed,
                                      .open_context = roster};
 
     memcpy(gather.roster_hash, roster->hash, HASH_BYTES);
@@ -444,7 +425,7 @@ static void open_machines(struct stage *stage)
                                      .minimum_cohort = 2,
                                      .resend_ms = RESEND_MS,
                                      .heartbeat_ms = DEADLINE_MS,
-                                     .open = open_message,
+                                     .open = incoming_open_signed,
                                      .open_context = roster};
 
         memcpy(site.roster_hash, roster->hash, HASH_BYTES);

@@ -147,6 +147,21 @@ static void a_descriptor_is_read_from_its_beginning(void **state)
     close(fd);
 }
 
+static void pieces_are_written_and_read_where_they_belong(void **state)
+{
+    char back[8] = "";
+    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+    (void)state;
+    assert_true(fd >= 0);
+    assert_int_equal(file_write_at(fd, 4, "tail", 4), CHOIR_OK);
+    assert_int_equal(file_write_at(fd, 0, "head", 4), CHOIR_OK);
+    assert_int_equal(file_read_at(fd, 0, back, 8), CHOIR_OK);
+    assert_memory_equal(back, "headtail", 8);
+    assert_int_equal(file_read_at(fd, 1, back, 8), CHOIR_ERR_IO); // it ends before
+    assert_int_equal(close(fd), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -157,6 +172,7 @@ int main(void)
         cmocka_unit_test(a_missing_folder_is_an_error),
         cmocka_unit_test(files_above_the_limit_are_refused),
         cmocka_unit_test(a_descriptor_is_read_from_its_beginning),
+        cmocka_unit_test(pieces_are_written_and_read_where_they_belong),
     };
 
     return cmocka_run_group_tests_name("file", tests, make_folder, remove_folder);
