@@ -8,9 +8,7 @@
 
 #include "base/now.h"
 #include "crypto/rng.h"
-#include "wire/gate.h"
-#include "wire/plug.h"
-#include "wire/route.h"
+#include "wire/link_state.h"
 #include "wire/selftest.h"
 
 enum {
@@ -22,43 +20,7 @@ enum {
     WAIT_MAX = LINK_WATCH_MAX + 1 + 2 * LINK_CHANNELS,
 };
 
-// The state of one connection of a connecting link.
-struct line {
-    bool up;
-    bool greet_due;            // connected, and the greeting not yet sent
-    bool told;                 // the failure has been reported: once until it works again
-    uint64_t again_ms;         // when to connect anew; 0: libzmq sees to it
-    uint32_t refused_pause_ms; // before trying again after a refusal; doubles
-};
-
-struct link {
-    struct roster roster;
-    struct gate *gate; // listening side only
-    struct plug plug[LINK_CHANNELS];
-    char endpoint[LINK_CHANNELS][ROSTER_ENDPOINT_MAX];
-    uint32_t listener;               // whose door this is
-    bool crowd;                      // a relay is at the other end, or this is one
-    struct route *routes;            // listening side: roster.sites, then roster.relays
-    struct line line[LINK_CHANNELS]; // connecting side
-    uint32_t pause_ms, longest_ms;   // connecting side: before trying again
-    int watched[LINK_WATCH_MAX];
-    size_t n_watched;
-    size_t turn; // who is looked at first: moves on, so that nobody starves
-    zmq_msg_t message;
-    struct link_counts counts;
-};
-
-static const size_t message_max[LINK_CHANNELS] = {LINK_CONTROL_MAX, LINK_BULK_MAX};
 static const int queue[LINK_CHANNELS] = {CONTROL_QUEUE, BULK_QUEUE};
-
-// The largest message that this end takes (`inward`) or sends.
-static size_t largest(const struct link *link, enum link_channel channel, bool inward)
-{
-    bool from_site = (link->gate != NULL) == inward;
-
-    return channel == LINK_CONTROL && from_site ? (size_t)LINK_CONTROL_UP_MAX
-                                                : message_max[channel];
-}
 
 // Control letters of a whole relay's sites come through one connection.
 static int queue_of(const struct link *link, enum link_channel channel)
@@ -108,7 +70,7 @@ static enum choir_err listen_on(struct link *link, const struct link_settings *s
         .endpoint = wanted,
         .public_key = public_key,
         .secret_key = settings->curve_secret,
-        .message_max = largest(link, channel, true),
+        .message_max = link_largest(link, channel, true),
         .queue = queue_of(link, channel),
     };
     size_t len = sizeof link->endpoint[channel];
@@ -188,7 +150,7 @@ static enum choir_err connect_to(struct link *link, const struct link_settings *
         .public_key = public_key,
         .secret_key = settings->curve_secret,
         .server_key = door_of(&link->roster, link->listener).curve_key,
-        .message_max = largest(link, channel, true),
+        .message_max = link_largest(link, channel, true),
         .queue = queue_of(link, channel),
         .reconnect_ms = with_jitter(link->pause_ms),
         .reconnect_max_ms = link->longest_ms,
@@ -460,7 +422,7 @@ static bool receive(struct link *link, enum link_channel channel, struct link_ev
         return got;
     event->bytes = zmq_msg_data(&link->message);
     event->len = zmq_msg_size(&link->message);
-    if (event->len > largest(link, channel, true))
+    if (event->len > link_largest(link, channel, true))
         return false;
     link->counts.received_bytes += event->len;
     link->counts.received_messages++;
@@ -546,93 +508,6 @@ enum choir_err link_wait(struct link *a, struct link *b, uint32_t timeout_ms)
 
     n += list_items(b, items + n);
     return zmq_poll(items, (int)n, (long)wait_ms) < 0 && errno != EINTR ? CHOIR_ERR_IO : CHOIR_OK;
-}
-
-static enum choir_err send_to_site(struct link *link, uint32_t site, enum link_channel channel)
-{
-    struct route *route = route_of(link->routes, &link->roster, site);
-
-    if (route == NULL || !route->known[channel])
-        return CHOIR_ERR_PEER;
-    if (zmq_send(plug_socket(&link->plug[channel]), route->id[channel], ROUTE_BYTES,
-                 ZMQ_SNDMORE | ZMQ_DONTWAIT) >= 0)
-        return CHOIR_OK;
-    if (errno == EAGAIN)
-        return CHOIR_ERR_AGAIN;
-    route->known[channel] = false; // the connection is gone
-    return CHOIR_ERR_PEER;
-}
-
-enum choir_err link_send(struct link *link, uint32_t site, enum link_channel channel,
-                         const uint8_t *bytes, size_t len)
-{
-    enum choir_err err = CHOIR_OK;
-
-    if (len == 0 || len > largest(link, channel, false))
-        return CHOIR_ERR_FORMAT;
-    if (link->gate != NULL)
-        err = send_to_site(link, site, channel);
-    else if (site != ROSTER_AGGREGATOR)
-        err = CHOIR_ERR_PEER;
-    else if (!link->line[channel].up)
-        err = CHOIR_ERR_AGAIN;
-    if (err != CHOIR_OK)
-        return err;
-    if (zmq_send(plug_socket(&link->plug[channel]), bytes, len, ZMQ_DONTWAIT) < 0)
-        return errno == EAGAIN ? CHOIR_ERR_AGAIN : CHOIR_ERR_PEER;
-    link->counts.sent_bytes += len;
-    link->counts.sent_messages++;
-    return CHOIR_OK;
-}
-
-struct link_letter {
-    zmq_msg_t message;
-};
-
-enum choir_err link_letter_new(const uint8_t *bytes, size_t len, struct link_letter **out)
-{
-    struct link_letter *letter;
-
-    if (len == 0 || len > LINK_CONTROL_MAX)
-        return CHOIR_ERR_FORMAT;
-    letter = malloc(sizeof *letter);
-    if (letter == NULL)
-        return CHOIR_ERR_MEMORY;
-    if (zmq_msg_init_size(&letter->message, len) != 0) {
-        free(letter);
-        return CHOIR_ERR_MEMORY;
-    }
-    memcpy(zmq_msg_data(&letter->message), bytes, len);
-    *out = letter;
-    return CHOIR_OK;
-}
-
-void link_letter_free(struct link_letter *letter)
-{
-    if (letter == NULL)
-        return;
-    zmq_msg_close(&letter->message);
-    free(letter);
-}
-
-enum choir_err link_send_letter(struct link *link, uint32_t site, struct link_letter *letter)
-{
-    enum choir_err err = send_to_site(link, site, LINK_CONTROL);
-    size_t len = zmq_msg_size(&letter->message);
-    zmq_msg_t copy;
-
-    if (err != CHOIR_OK)
-        return err;
-    zmq_msg_init(&copy);
-    zmq_msg_copy(&copy, &letter->message);
-    if (zmq_msg_send(&copy, plug_socket(&link->plug[LINK_CONTROL]), ZMQ_DONTWAIT) < 0) {
-        err = errno == EAGAIN ? CHOIR_ERR_AGAIN : CHOIR_ERR_PEER;
-        zmq_msg_close(&copy);
-        return err;
-    }
-    link->counts.sent_bytes += len;
-    link->counts.sent_messages++;
-    return CHOIR_OK;
 }
 
 void link_count(const struct link *link, struct link_counts *counts)
