@@ -19,11 +19,11 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "tools"))
 import federation as fed  # noqa: E402
 
-BUILD = os.path.join(ROOT, "build")
+BUILD = os.environ.get("CHOIR_BUILD", os.path.join(ROOT, "build"))
 SWARM = os.path.join(BUILD, "bench", "bench_swarm")
 SITES_PER_PROCESS = 125  # a process has at most 1023 ZeroMQ sockets, and a site takes six
 FEATURES, UNITS = 99, 990
-DEADLINE_S = 120
+DEADLINE_S, PATIENCE_S = 120, 600
 
 
 def say(case, value, unit, **more):
@@ -96,22 +96,17 @@ def peak_mib(pid):
         return int(re.search(r"VmHWM:\s+(\d+) kB", file.read()).group(1)) / 1024.0
 
 
-def start_sites(federation, seed, n_sites, drop_every, plan):
+def start_sites(federation, seed, n_sites, drop_every, plan, remember):
     processes = []
     for first in range(1, n_sites + 1, SITES_PER_PROCESS):
         last = min(first + SITES_PER_PROCESS - 1, n_sites)
         log = open(os.path.join(federation.folder, f"swarm-{first}.log"), "w+",
                    encoding="utf-8")
         processes.append((subprocess.Popen(
-            [SWARM, "run", seed, str(first), str(last), str(drop_every), federation.roster, plan],
+            [SWARM, "run", seed, str(first), str(last), str(drop_every), federation.roster, plan,
+             "1" if remember else "0"],
             stdout=subprocess.PIPE, stderr=log, text=True), log))
     return processes
-
-
-def joined(federation):
-    status = federation.status()
-    found = re.search(r"(\d+) of \d+ sites", status)
-    return int(found.group(1)) if found else 0
 
 
 def add_up(accounts):
@@ -136,7 +131,7 @@ def phases(accounts, began):
                         "round_close")}
 
 
-def one_round(n_sites, collusion, drop_every, suite="aes-256-ctr", keep=False):
+def one_round(n_sites, collusion, drop_every, suite="aes-256-ctr", keep=False, remember=False):
     folder = tempfile.mkdtemp(prefix="choir-swarm-")
     federation = fed.Federation(folder, BUILD)
     processes = []
@@ -147,10 +142,10 @@ def one_round(n_sites, collusion, drop_every, suite="aes-256-ctr", keep=False):
         plan = os.path.join(folder, "plan.json")
         write_plan(plan, n_sites, suite, DEADLINE_S)
         federation.start_aggregator()
-        processes = start_sites(federation, seed, n_sites, drop_every, plan)
+        processes = start_sites(federation, seed, n_sites, drop_every, plan, remember)
         began = time.monotonic()
         federation.launch(plan)
-        complete = federation.watch(quiet=True, timeout=280)
+        complete = federation.watch(quiet=True, timeout=PATIENCE_S)
         seconds = time.monotonic() - began
         memory = peak_mib(federation.aggregator.pid)
         first, others = cpu_by_thread(federation.aggregator.pid)
@@ -178,13 +173,16 @@ def one_round(n_sites, collusion, drop_every, suite="aes-256-ctr", keep=False):
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def report(n_sites, collusion, drop_every):
-    done = one_round(n_sites, collusion, drop_every, keep="--keep" in sys.argv)
+def report(n_sites, collusion, drop_every, remember):
+    done = one_round(n_sites, collusion, drop_every, keep="--keep" in sys.argv, remember=remember)
     sites = done["sites"]
-    case = f"{n_sites} sites, c = {collusion}, 1e5 parameters, 32 bit, " \
-           f"{n_sites // drop_every if drop_every else 0} sites lost after SHARES"
+    lost = n_sites // drop_every if drop_every else 0
+    how = "once per process" if remember else "by each site"
+    case = f"{n_sites} sites, c = {collusion}, 1e5 parameters, 32 bit, {lost} lost after SHARES, " \
+           f"signatures checked {how}"
     say(case + ": whole round, from launch to model", done["seconds"], "s", against=90,
-        ratio=round(90 / done["seconds"], 2), graph=done["graph"], phases=done["phases"])
+        ratio=round(90 / done["seconds"], 2), load=os.getloadavg()[0], graph=done["graph"],
+        phases=done["phases"])
     say(case + ": aggregator's peak memory", done["memory"], "MiB", against=512,
         ratio=round(512 / done["memory"], 2))
     say(case + ": CPU of the aggregator, its one loop", done["aggregator_main"], "s")
@@ -192,16 +190,22 @@ def report(n_sites, collusion, drop_every):
     for name in ("signatures", "advertise", "share", "open", "mask", "reveal", "other", "loop",
                  "curve"):
         say(case + f": CPU of all sites, {name}", sites[name], "s")
-    say(case + ": signatures checked by all sites", sites["n_signatures"], "")
-    say(case + ": bytes up, down", sites["bytes_up"] / 1e6, "MB",
+    say(case + ": signatures checked by all sites", sites["n_signatures"], "",
+        remembered=sites["n_remembered"])
+    say(case + ": bytes up", sites["bytes_up"] / 1e6, "MB",
         down=round(sites["bytes_down"] / 1e6, 1))
-    return 0
 
 
 def main():
+    """Without a number: 1000 sites. In a federation each site checks signatures on a machine of its
+    own; a thousand of them on one would spend most of the round on checking the same ones again, so
+    that from 500 sites on (or with --remember) a process remembers what it has checked, unless
+    --each is given."""
     words = [word for word in sys.argv[1:] if not word.startswith("--")]
     n_sites = int(words[0]) if words else 1000
-    return report(n_sites, n_sites * 5 // 100, 10)
+    report(n_sites, n_sites * 5 // 100, 0 if "--none-lost" in sys.argv else 10,
+           (n_sites >= 500 or "--remember" in sys.argv) and "--each" not in sys.argv)
+    return 0
 
 
 if __name__ == "__main__":

@@ -13,7 +13,11 @@
 #include "round/site.h"
 #include "wire/roster.h"
 
-enum { SWARM_UPLOADED = 31, SWARM_KINDS = 32 }; // above every kind of letter
+enum {
+    SWARM_UPLOADED = 31,
+    SWARM_KINDS = 32,            // above every kind of letter
+    SWARM_REMEMBERED = 1U << 14, // signatures that a process remembers at most
+};
 
 enum swarm_work {
     SWARM_SIGNATURES, // checked: of letters and of what they hold
@@ -35,7 +39,10 @@ struct swarm {
     int update;                    // descriptor of the update that every site sends
     struct site_update about;      // its digest and length
     double seconds[SWARM_WORKS];   // CPU time of this thread
-    uint64_t n_signatures;
+    uint64_t n_signatures;         // that were checked
+    uint64_t n_remembered;         // that another site of the process had found good
+    uint8_t (
+        *good)[HASH_BYTES]; // [SWARM_REMEMBERED], hashes of good letters; NULL: each site checks
     uint64_t bytes_up, bytes_down;                        // of sites that are gone
     uint64_t first_ms[SWARM_KINDS], last_ms[SWARM_KINDS]; // letters by kind: taken, or done with
     double signing_now; // signature checks within the step that goes on
