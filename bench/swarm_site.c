@@ -53,21 +53,21 @@ static double cpu_seconds(void)
 void swarm_identity(const uint8_t seed[static SIGN_SEED_BYTES], uint32_t number,
                     struct roster_site *site, struct swarm_keys *keys)
 {
-    uint8_t text[SIGN_SEED_BYTES + 4 + 1], secret[SIGN_SEED_BYTES], unused_key[SIGN_SECRET_BYTES];
+    uint8_t text[SIGN_SEED_BYTES + 4 + 1], key_seed[SIGN_SEED_BYTES],
+        ledger_secret[SIGN_SECRET_BYTES];
     uint8_t *which = put_u32(put_bytes(text, seed, SIGN_SEED_BYTES), number);
 
     memset(site, 0, sizeof *site);
     (void)snprintf(site->name, sizeof site->name, "site-%04u", number);
     *which = 0;
-    hash_bytes(secret, text, sizeof text);
-    sign_keypair_from_seed(site->sign_key, keys->sign_secret, secret);
+    hash_bytes(key_seed, text, sizeof text);
+    sign_keypair_from_seed(site->sign_key, keys->sign_secret, key_seed);
     *which = 1;
     hash_bytes(keys->curve_secret, text, sizeof text);
     curve_public(site->curve_key, keys->curve_secret);
     *which = 2;
-    hash_bytes(secret, text, sizeof text);
-    sign_keypair_from_seed(site->ledger_key, unused_key,
-                           secret); // NOLINT(readability-suspicious-*)
+    hash_bytes(key_seed, text, sizeof text);
+    sign_keypair_from_seed(site->ledger_key, ledger_secret, key_seed);
     *which = 3;
     hash_bytes(keys->nonce, text, sizeof text);
     roster_commit(site->commitment, site->sign_key, keys->nonce);
