@@ -25,17 +25,10 @@ static void arrays_small_and_large_are_zero_and_can_be_freed(void **state)
     }
 }
 
-static void a_size_that_does_not_fit_is_refused(void **state)
-{
-    (void)state;
-    assert_null(pages_calloc(SIZE_MAX / 4, 8));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(arrays_small_and_large_are_zero_and_can_be_freed),
-        cmocka_unit_test(a_size_that_does_not_fit_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
