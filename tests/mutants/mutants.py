@@ -147,6 +147,24 @@ MUTANTS = [
     Mutant('retry-with-other-sites-entered', 3, 'round/site_attempt.c',
            'were_asked(&site->mark, &open->sites);', 'true;',
            ['round-site_test', 'round-retry_test']),
+    Mutant('graph-without-its-sites', 3, 'round/graph.c',
+           '        at = put_u32(at, v0->id[i]);', '        at = put_u32(at, v0->id[i] * 0);',
+           ['round-graph_test']),
+    Mutant('graph-threshold-without-the-own-share', 3, 'round/graph.c',
+           '(graph->tau_milli * degree + 999) / 1000) + 1;',
+           '(graph->tau_milli * degree + 999) / 1000);', ['round-graph_test']),
+    Mutant('graph-too-thin', 3, 'round/graph.c', '{10, 1000, 98, 650}', '{10, 1000, 84, 650}',
+           ['round-graph_test']),
+    Mutant('nonce-beside-its-commitment', 3, 'wire/roster_nonce.c',
+           '        if (memcmp(commitment, roster->sites[i].commitment, sizeof commitment) != 0)\n'
+           '            return CHOIR_ERR_FORGED;\n', '', ['wire-roster_test']),
+    Mutant('nonce-shown-for-every-list', 3, 'node/nonce.c',
+           'if (nonce.shown && memcmp(nonce.list, list, sizeof list) != 0)\n'
+           '        return diag_set', 'if (0)\n        return diag_set', ['node-nonce_test']),
+    Mutant('seed-of-another-list-taken', 3, 'node/nonce.c',
+           'nonce_read(state_dir, &nonce) == CHOIR_OK && nonce.shown &&\n'
+           '        memcmp(nonce.list, list, sizeof list) == 0)',
+           'nonce_read(state_dir, &nonce) == CHOIR_OK && nonce.shown)', ['node-nonce_test']),
     Mutant('graph-of-a-refused-round-taken', 3, 'round/site_attempt.c',
            '    if (!log_grows(site))\n        return MESSAGE_CODE_TRANSCRIPT;\n'
            '    // Last, as it overwrites the graph of the attempt that this one ends.\n'
