@@ -8,15 +8,15 @@ enum { HUGE_PAGE = 2 << 20 };
 
 void *pages_calloc(size_t n, size_t size)
 {
-    void *array = calloc(n, size);
-    uintptr_t first, end;
+    uint8_t *array = calloc(n, size);
+    size_t skip, covered;
 
     if (array == NULL || size == 0 || n < PAGES_LARGE / size)
         return array;
     // An allocation of this size has pages of its own; what the hint covers is inside of it.
-    first = ((uintptr_t)array + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
-    end = ((uintptr_t)array + n * size) / HUGE_PAGE * HUGE_PAGE;
-    if (first < end)
-        (void)madvise((void *)first, end - first, MADV_HUGEPAGE); // a hint: without it all works
+    skip = (HUGE_PAGE - (uintptr_t)array % HUGE_PAGE) % HUGE_PAGE;
+    covered = (n * size - skip) / HUGE_PAGE * HUGE_PAGE;
+    if (covered > 0)
+        (void)madvise(array + skip, covered, MADV_HUGEPAGE); // a hint: without it all works
     return array;
 }

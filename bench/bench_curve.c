@@ -130,8 +130,10 @@ static int run(size_t n_senders, size_t n_chunks, double *rate, double *cpu)
     void *context, *socket;
 
     if (chunk == NULL || zmq_curve_keypair(keys.public_key, keys.secret_key) != 0 ||
-        pipe(told) != 0)
+        pipe(told) != 0) {
+        free(chunk);
         return 0;
+    }
     for (size_t i = 0; i < n_senders; i++) {
         pids[i] = fork(); // before there is a context: no thread is lost
         if (pids[i] == 0) {
