@@ -160,6 +160,13 @@ uint64_t rng_u64(struct rng *rng)
 {
     uint8_t bytes[8];
 
+    if (BLOCK_BYTES - rng->used >= sizeof bytes) { // mostly: a model is drawn number by number
+        uint64_t value = get_u64(rng->block + rng->used);
+
+        put_u64(rng->block + rng->used, 0);
+        rng->used += sizeof bytes;
+        return value;
+    }
     rng_fill(rng, bytes, sizeof bytes);
     return get_u64(bytes);
 }
