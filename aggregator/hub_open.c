@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "aggregator/hub_state.h"
+#include "aggregator/keys.h"
 #include "base/folder.h"
 #include "base/hex.h"
 #include "base/now.h"
@@ -191,30 +192,6 @@ static enum choir_err open_machine(struct hub *hub)
     return gather_new(settings, &hub->gather);
 }
 
-static enum choir_err open_keys(struct hub *hub, struct choir_diag *diag)
-{
-    const struct aggregator_config *config = hub->config;
-    char *passphrase = NULL;
-    size_t len = 0;
-    enum choir_err err;
-
-    if (config->passphrase_file == NULL)
-        return diag_set(diag, CHOIR_ERR_MISSING, config->keys,
-                        "name a passphrase_file in the settings (mode 0600; a systemd credential "
-                        "is such a file)");
-    err = keyfile_passphrase(config->passphrase_file, &passphrase);
-    if (err != CHOIR_OK)
-        return diag_set(diag, err, config->passphrase_file, "%s",
-                        keyfile_passphrase_fault_text(err));
-    err = keyfile_open(config->keys, SECRETS_AGGREGATOR, passphrase, &hub->secret, &len);
-    keyfile_free(passphrase);
-    if (err == CHOIR_OK && len != SECRETS_PEER_BYTES)
-        err = CHOIR_ERR_FORMAT;
-    if (err != CHOIR_OK)
-        diag_set(diag, err, config->keys, "%s", keyfile_fault_text(err));
-    return err;
-}
-
 static enum choir_err open_roster(struct hub *hub, struct choir_diag *diag)
 {
     const char *path = hub->config->roster;
@@ -318,7 +295,7 @@ static enum choir_err open_all(struct hub *hub, struct replay *replay, struct ch
     enum choir_err err = open_roster(hub, diag);
 
     if (err == CHOIR_OK)
-        err = open_keys(hub, diag);
+        err = keys_open(hub->config, SECRETS_AGGREGATOR, &hub->secret, diag);
     if (err == CHOIR_OK)
         err = open_state(hub, diag);
     if (err == CHOIR_OK) {

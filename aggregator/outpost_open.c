@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "aggregator/keys.h"
 #include "aggregator/outpost_state.h"
 #include "base/folder.h"
 #include "base/hex.h"
@@ -45,28 +46,6 @@ static enum choir_err open_roster(struct outpost *outpost, struct choir_diag *di
         return diag_set(diag, CHOIR_ERR_REFUSED, path,
                         "no site of the roster is behind relay %s yet", outpost->config->relay);
     return CHOIR_OK;
-}
-
-static enum choir_err open_keys(struct outpost *outpost, struct choir_diag *diag)
-{
-    const struct aggregator_config *config = outpost->config;
-    char *passphrase = NULL;
-    size_t len = 0;
-    enum choir_err err;
-
-    if (config->passphrase_file == NULL)
-        return diag_set(diag, CHOIR_ERR_MISSING, config->keys,
-                        "name a passphrase_file in the settings (mode 0600; a systemd credential "
-                        "is such a file)");
-    err = keyfile_passphrase(config->passphrase_file, &passphrase);
-    if (err != CHOIR_OK)
-        return diag_set(diag, err, config->passphrase_file, "%s",
-                        keyfile_passphrase_fault_text(err));
-    err = keyfile_open(config->keys, SECRETS_RELAY, passphrase, &outpost->secret, &len);
-    keyfile_free(passphrase);
-    if (err == CHOIR_OK && len != SECRETS_PEER_BYTES)
-        err = CHOIR_ERR_FORMAT;
-    return err == CHOIR_OK ? err : diag_set(diag, err, config->keys, "%s", keyfile_fault_text(err));
 }
 
 // A folder of the state, made if need be.
@@ -141,7 +120,7 @@ static enum choir_err open_all(struct outpost *outpost, struct choir_diag *diag)
     enum choir_err err = open_roster(outpost, diag);
 
     if (err == CHOIR_OK)
-        err = open_keys(outpost, diag);
+        err = keys_open(outpost->config, SECRETS_RELAY, &outpost->secret, diag);
     if (err == CHOIR_OK)
         err = open_state(outpost, diag);
     if (err == CHOIR_OK)
